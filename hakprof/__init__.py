@@ -1,0 +1,1 @@
+"""Measure, explain and compare memory allocators, with proof of which allocator ran."""

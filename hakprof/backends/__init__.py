@@ -1,0 +1,1 @@
+"""One file a measuring backend; `model.CountingBackend` is what each provides."""

@@ -1,0 +1,250 @@
+"""The only module that starts processes. It owns LD_PRELOAD, limits, descriptors and environment.
+
+Resource usage comes from wait4(2), so it is the kernel's own accounting of the child and of the
+descendants it waited for.
+"""
+
+import contextlib
+import os
+import selectors
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hakprof.errors import TargetError
+from hakprof.model import Exit, ExitKind
+
+CAPTURE_LIMIT_BYTES = 1 << 20
+"""What is kept of each stream (the end of it); the rest is read and thrown away."""
+
+REPORT_FD_ENV = "HAKBENCH_FD"
+"""Names the descriptor on which a benchmark writes its report line."""
+
+AUDIT_FD_ENV = "HAKAUDIT_FD"
+"""Names the descriptor on which the preloaded audit writes one line a process."""
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What to start. Nothing is ever passed to a shell."""
+
+    argv: Sequence[str]
+    preload: Sequence[Path] = ()  # LD_PRELOAD of the started process, in order
+    env: Mapping[str, str] = field(default_factory=dict)  # added to a copy of ours
+    unset: Sequence[str] = ()
+    cwd: Path | None = None
+    cpus: frozenset[int] | None = None
+    timeout_s: float | None = None
+    pipes: Mapping[str, str] = field(default_factory=dict)
+    """name -> environment variable that tells the child the number of a pipe it can write to"""
+    merge_output: bool = False
+    inherit_output: bool = False
+    stdin: int | None = None  # None: /dev/null
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How it ended and what it used."""
+
+    exit: Exit
+    wall_ns: int
+    user_ns: int
+    system_ns: int
+    max_rss_bytes: int
+    minor_faults: int
+    major_faults: int
+    voluntary_switches: int
+    involuntary_switches: int
+    stdout: bytes
+    stderr: bytes
+    pipes: Mapping[str, bytes]
+
+    @property
+    def cpu_ns(self) -> int:
+        """User and system time together."""
+        return self.user_ns + self.system_ns
+
+
+def find_program(name: str) -> Path | None:
+    """Absolute path of `name` as the shell would find it, or None."""
+    found = shutil.which(name)
+    return Path(found) if found else None
+
+
+def run(command: Command) -> Outcome:
+    """Start, feed, wait, and account. Raises TargetError if it cannot be started."""
+    readers: dict[str, int] = {}
+    writers: list[int] = []
+    env = _environment(command)
+    try:
+        for name, variable in command.pipes.items():
+            reader, writer = os.pipe()
+            readers[name] = reader
+            writers.append(writer)
+            env[variable] = str(writer)
+        started_ns = time.monotonic_ns()
+        child = _start(command, env, writers)
+    except BaseException:
+        _close(readers.values())
+        raise
+    finally:
+        _close(writers)
+    try:
+        streams = dict(readers)
+        if child.stdout is not None:
+            streams["stdout"] = child.stdout.fileno()
+        if child.stderr is not None:
+            streams["stderr"] = child.stderr.fileno()
+        return _collect(child, streams, started_ns, command.timeout_s)
+    finally:
+        _close(readers.values())
+        for stream in (child.stdout, child.stderr):
+            if stream is not None:
+                stream.close()
+
+
+def _environment(command: Command) -> dict[str, str]:
+    env = {k: v for k, v in os.environ.items() if k not in command.unset}
+    env.update(command.env)
+    if command.preload:
+        inherited = env.get("LD_PRELOAD", "")
+        ours = ":".join(str(path) for path in command.preload)
+        env["LD_PRELOAD"] = f"{ours}:{inherited}" if inherited else ours
+    return env
+
+
+def _start(command: Command, env: dict[str, str], writers: list[int]) -> subprocess.Popen[bytes]:
+    output = None if command.inherit_output else subprocess.PIPE
+    try:
+        with _pinned(command.cpus):
+            return subprocess.Popen(
+                list(command.argv),
+                env=env,
+                cwd=command.cwd,
+                stdin=subprocess.DEVNULL if command.stdin is None else command.stdin,
+                stdout=output,
+                stderr=subprocess.STDOUT if command.merge_output else output,
+                pass_fds=writers,
+                process_group=0,
+            )
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise TargetError(
+            f"cannot start {command.argv[0]!r}: {reason}",
+            advice="check the path and that it is executable on this machine",
+        ) from error
+
+
+@contextlib.contextmanager
+def _pinned(cpus: frozenset[int] | None) -> Iterator[None]:
+    """Bind ourselves for the moment of the start: the child inherits it."""
+    if cpus is None:
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cpus)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def _collect(
+    child: subprocess.Popen[bytes],
+    streams: dict[str, int],
+    started_ns: int,
+    timeout_s: float | None,
+) -> Outcome:
+    kept = {name: bytearray() for name in streams}
+    deadline = None if timeout_s is None else time.monotonic() + timeout_s
+    timed_out = False
+    try:
+        pidfd = os.pidfd_open(child.pid)
+        try:
+            timed_out = _drain(streams, kept, pidfd, deadline)
+        finally:
+            os.close(pidfd)
+    except BaseException:
+        _kill_group(child.pid)
+        _, child.returncode, _ = os.wait4(child.pid, 0)
+        raise
+    if timed_out:
+        _kill_group(child.pid)
+    _, status, usage = os.wait4(child.pid, 0)
+    wall_ns = time.monotonic_ns() - started_ns
+    child.returncode = os.waitstatus_to_exitcode(status)
+    code = child.returncode
+    if timed_out:
+        ended = Exit(ExitKind.TIMEOUT, signal.SIGKILL)
+    else:
+        ended = Exit(ExitKind.CODE, code) if code >= 0 else Exit(ExitKind.SIGNAL, -code)
+    return Outcome(
+        exit=ended,
+        wall_ns=wall_ns,
+        user_ns=round(usage.ru_utime * 1e9),
+        system_ns=round(usage.ru_stime * 1e9),
+        max_rss_bytes=usage.ru_maxrss * 1024,
+        minor_faults=usage.ru_minflt,
+        major_faults=usage.ru_majflt,
+        voluntary_switches=usage.ru_nvcsw,
+        involuntary_switches=usage.ru_nivcsw,
+        stdout=bytes(kept.pop("stdout", b"")),
+        stderr=bytes(kept.pop("stderr", b"")),
+        pipes={name: bytes(data) for name, data in kept.items()},
+    )
+
+
+def _drain(
+    streams: dict[str, int], kept: dict[str, bytearray], pidfd: int, deadline: float | None
+) -> bool:
+    """Read all streams until the child has ended; True if the deadline came first.
+
+    A daemon that the child leaves behind may hold a stream open for ever: once the child has
+    ended, what is already in the pipes is read and no more is waited for.
+    """
+    with selectors.DefaultSelector() as selector:
+        selector.register(pidfd, selectors.EVENT_READ, "")
+        for name, descriptor in streams.items():
+            os.set_blocking(descriptor, False)
+            selector.register(descriptor, selectors.EVENT_READ, name)
+        while True:
+            left = None if deadline is None else deadline - time.monotonic()
+            if left is not None and left <= 0:
+                return True
+            ended = False
+            for key, _ in selector.select(left):
+                if key.data == "":
+                    ended = True
+                elif not _read_some(key.fd, kept[key.data]):
+                    selector.unregister(key.fd)
+            if ended:
+                for name, descriptor in streams.items():
+                    while _read_some(descriptor, kept[name]):
+                        pass
+                return False
+
+
+def _read_some(descriptor: int, kept: bytearray) -> bool:
+    """Append what is there; False at the end of the stream or when nothing is there."""
+    try:
+        data = os.read(descriptor, 1 << 16)
+    except BlockingIOError:
+        return False
+    kept += data
+    if len(kept) > 2 * CAPTURE_LIMIT_BYTES:
+        del kept[:-CAPTURE_LIMIT_BYTES]
+    return bool(data)
+
+
+def _kill_group(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, signal.SIGKILL)
+
+
+def _close(descriptors: Iterable[int]) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)
