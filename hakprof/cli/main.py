@@ -1,0 +1,94 @@
+"""The entry point: finds the command, runs it, turns errors into exit codes (see `errors`).
+
+A command is a module `hakprof.cli.NAME` with a typer application `app` of one function. Only the
+module of the command that runs is imported, so that `hakprof --help` stays fast.
+"""
+
+import difflib
+import importlib
+import os
+import sys
+from importlib.metadata import version
+
+from hakprof.errors import HakprofError, UsageError
+
+COMMANDS: dict[str, str] = {}
+"""name -> one line of help, in the order in which the help shows them"""
+
+INTERNAL_ERROR = 70
+"""EX_SOFTWARE of sysexits(3): a mistake of hakprof's own."""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command line and return the exit code."""
+    args = sys.argv[1:] if argv is None else argv
+    try:
+        return _dispatch(args)
+    except HakprofError as error:
+        _complain(str(error))
+        return error.exit_code
+    except KeyboardInterrupt:
+        _complain("interrupted")
+        return 130
+    except BrokenPipeError:
+        # The reader of our output (a pager, head) is gone: no message, no second error at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except Exception as error:
+        if os.environ.get("HAKPROF_DEBUG"):
+            raise
+        _complain(
+            f"internal error: {type(error).__name__}: {error}; "
+            "HAKPROF_DEBUG=1 shows where, please report it"
+        )
+        return INTERNAL_ERROR
+
+
+def _dispatch(args: list[str]) -> int:
+    if not args or args[0] in {"-h", "--help", "help"}:
+        print(help_text())
+        return 0
+    if args[0] in {"-V", "--version"}:
+        print(f"hakprof {version('hakprof')}")
+        return 0
+    name = args[0]
+    if name not in COMMANDS:
+        near = difflib.get_close_matches(name, COMMANDS, n=1)
+        raise UsageError(
+            f"no command {name!r}",
+            advice=f"did you mean {near[0]!r}?" if near else "hakprof --help lists the commands",
+        )
+    module = importlib.import_module(f"hakprof.cli.{name.replace('-', '_')}")
+    try:
+        module.app(args=args[1:], prog_name=f"hakprof {name}")
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(bool(end.code))
+    return 0
+
+
+def help_text() -> str:
+    """What `hakprof --help` prints."""
+    width = max(map(len, COMMANDS), default=0)
+    rows = [f"  {name:{width}}  {text}" for name, text in COMMANDS.items()]
+    return "\n".join(
+        [
+            "Usage: hakprof COMMAND [OPTIONS] [ARGS]",
+            "",
+            "Measures, explains and compares memory allocators, and the programs that run on them.",
+            "",
+            "Commands:",
+            *rows,
+            "",
+            "hakprof COMMAND --help explains one.",
+            "Exit codes: 0 done, 2 usage, 3 the program failed, 4 unproven, 5 backend cannot",
+            "work here, 6 broken file, 7 store or output file, 130 interrupted.",
+        ]
+    )
+
+
+def _complain(text: str) -> None:
+    sys.stderr.write(f"hakprof: {text}\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,36 @@
+import subprocess
+import sys
+
+import pytest
+
+from hakprof.cli import main as cli
+
+
+def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["--help"]) == 0
+    shown = capsys.readouterr().out
+    assert all(name in shown for name in cli.COMMANDS)
+
+
+def test_unknown_command_is_one_line_and_exit_2() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "hakprof", "statt"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.count("\n") == 1
+    assert "no command 'statt'" in done.stderr
+
+
+def test_every_command_has_its_module_and_help(capsys: pytest.CaptureFixture[str]) -> None:
+    for name in cli.COMMANDS:
+        assert cli.main([name, "--help"]) == 0
+        assert "Usage: hakprof " + name in capsys.readouterr().out
+
+
+def test_help_imports_neither_typer_nor_numpy() -> None:
+    code = "import sys; from hakprof.cli.main import main; main([]); print(sorted(sys.modules))"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    modules = shown.stdout.splitlines()[-1]
+    assert "'numpy'" not in modules
+    assert "'typer'" not in modules
