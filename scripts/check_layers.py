@@ -14,8 +14,8 @@ ROOT = Path(__file__).resolve().parent.parent
 STAGES = (
     ("errors", "units"),
     ("model",),
-    ("process", "schema"),
-    ("environment", "registry", "elf"),
+    ("process", "native", "schema"),
+    ("environment", "allocators", "benchmarks", "elf"),
     ("backends", "proof", "census", "symbols"),
     ("plan", "store"),
     ("runner",),

@@ -4,6 +4,7 @@
 #   setup_hakprof            the command and its native parts
 #   setup_hakprof test       also what the tests need
 # shellcheck shell=sh
+# shellcheck disable=SC2154 # the script that sources this sets $root
 
 fail_setup() {
     printf 'hakprof: %s\n' "$1" >&2
@@ -52,6 +53,7 @@ build_requirements() {
 print("\n".join(tomllib.load(open(sys.argv[1], "rb"))["build-system"]["requires"]))' "$root/pyproject.toml"
 }
 
+# shellcheck disable=SC2120 # the argument is optional
 setup_hakprof() {
     extra=${1:-}
     venv=$root/.venv
@@ -71,10 +73,10 @@ setup_hakprof() {
     [ -x "$venv/bin/python" ] || create_venv
     [ -t 2 ] && printf 'hakprof: setting up %s (once per change of the source)\n' "$venv" >&2
     touch "$root/build/setup.started"
-    if [ ! -e "$venv/.build-tools" ] || [ "$root/pyproject.toml" -nt "$venv/.build-tools" ]; then
+    if [ ! -e "$venv/.build-tools" ] || ! cmp -s "$root/pyproject.toml" "$venv/.build-tools"; then
         build_requirements >"$root/build/requirements.txt"
         run_pip -r "$root/build/requirements.txt"
-        touch "$venv/.build-tools"
+        cp "$root/pyproject.toml" "$venv/.build-tools"
     fi
     PATH="$venv/bin:$PATH" run_pip --no-build-isolation "$root${extra:+[$extra]}"
     touch -r "$root/build/setup.started" "$stamp" "$venv/.up-to-date"
