@@ -12,14 +12,13 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 
 STAGES = (
-    ("errors", "units"),
+    ("errors", "units", "stats"),
     ("model",),
     ("process", "native", "schema"),
     ("environment", "allocators", "benchmarks", "elf"),
     ("backends", "proof", "census", "symbols"),
     ("plan", "store"),
     ("runner",),
-    ("stats",),
     ("metrics", "attribution"),
     ("findings",),
     ("report",),
