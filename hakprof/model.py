@@ -98,6 +98,16 @@ class Target:
     env: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """One side of a measurement: a target on an allocator. What is compared is compared by arm."""
+
+    name: str
+    target: Target
+    allocator: Allocator
+    harness_only: bool = False  # the target is the benchmark on the null allocator
+
+
 class ExitKind(StrEnum):
     """How a process ended."""
 
@@ -172,6 +182,7 @@ class Figure:
     interval: tuple[float, float] | None = None  # 95 %
     cv: float | None = None  # coefficient of variation over runs, 0.01 = 1 %
     runs: int = 0
+    error: float = 0.0  # relative half-width that the source states, beside the spread of the runs
     note: str = ""
 
 

@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 STAGES = (
     ("errors", "units", "stats"),
-    ("model",),
+    ("model", "records"),
     ("process", "native", "schema"),
     ("environment", "allocators", "benchmarks", "elf"),
     ("backends", "proof", "census", "symbols"),
