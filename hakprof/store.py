@@ -176,8 +176,9 @@ class Store:
 
 
 class Keeper:
-    """Keeps the samples of one run. The first failure is remembered, and nothing is lost but
-    the copy on disk: figures matter more than their archive.
+    """Keeps the samples of one run; remembers its first failure instead of raising it.
+
+    Figures matter more than their archive: the run goes on, and its end says what was not kept.
     """
 
     def __init__(

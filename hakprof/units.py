@@ -5,6 +5,7 @@ Inside, times are nanoseconds, sizes are bytes, rates are per second and shares 
 
 import math
 import re
+from collections.abc import Callable
 from enum import StrEnum
 
 from hakprof.errors import UsageError
@@ -30,24 +31,12 @@ class Unit(StrEnum):
 
 def show(value: float, unit: str) -> str:
     """The value as people read it, with its unit: `7.62 ns`, `131.2 M/s`, `33.8 MiB`, `2.48 %`."""
-    match unit:
-        case Unit.NS:
-            return show_ns(value)
-        case Unit.BYTES:
-            return show_bytes(value)
-        case Unit.PER_SECOND:
-            return f"{show_scaled(value)}/s"
-        case Unit.HZ:
-            return f"{show_scaled(value)}Hz"
-        case Unit.FRACTION:
-            return show_percent(value)
-        case Unit.COUNT:
-            return f"{value:,.0f}"
-    return show_number(value)
+    shown = _SHOWN.get(unit, show_number)
+    return shown(value)
 
 
 def show_number(value: float) -> str:
-    """Four significant digits, thousands grouped from 1000 on, never an exponent for usual sizes."""
+    """Four significant digits, thousands grouped from 1000 on, no exponent for usual sizes."""
     if value == 0 or not math.isfinite(value):
         return f"{value:g}"
     digits = 3 - math.floor(math.log10(abs(value)))
@@ -92,6 +81,15 @@ def show_percent(fraction: float) -> str:
     percent = 100 * fraction
     return f"{percent:.2f} %" if abs(percent) < 10 else f"{percent:.1f} %"  # noqa: PLR2004
 
+
+_SHOWN: dict[str, Callable[[float], str]] = {
+    Unit.NS: show_ns,
+    Unit.BYTES: show_bytes,
+    Unit.PER_SECOND: lambda value: f"{show_scaled(value)}/s",
+    Unit.HZ: lambda value: f"{show_scaled(value)}Hz",
+    Unit.FRACTION: show_percent,
+    Unit.COUNT: lambda value: f"{value:,.0f}",
+}
 
 _DURATION = re.compile(r"(\d+(?:\.\d*)?|\.\d+)\s*(ms|s|min|h)?", re.ASCII)
 _SECONDS = {"ms": 1e-3, "s": 1.0, None: 1.0, "min": 60.0, "h": 3600.0}

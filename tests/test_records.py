@@ -1,3 +1,4 @@
+import contextlib
 import json
 from pathlib import Path
 
@@ -94,7 +95,5 @@ json_values = st.recursive(
 
 @given(json_values)
 def test_any_document_is_a_record_or_an_input_error(data: object) -> None:
-    try:
+    with contextlib.suppress(InputError):
         records.from_json(Sample, data)
-    except InputError as error:
-        assert str(error)

