@@ -1,11 +1,16 @@
 """The only module that starts processes. It owns LD_PRELOAD, limits, descriptors and environment.
 
-Resource usage comes from wait4(2), so it is the kernel's own accounting of the child and of the
-descendants it waited for.
+Resource usage is the kernel's own accounting (wait4) of a program and of the descendants it waited
+for. A child inherits the resident high-water mark of the process that started it, and Python's is
+tens of megabytes: `Command.account` has `hakrun` start the program and account for it, so that its
+peak is its own. `hakrun` also keeps LD_PRELOAD away from what a program runs under.
 """
 
 import contextlib
+import dataclasses
+import json
 import os
+import re
 import selectors
 import shutil
 import signal
@@ -15,7 +20,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hakprof.errors import TargetError
+from hakprof import native
+from hakprof.errors import HakprofError, TargetError
 from hakprof.model import Exit, ExitKind
 
 CAPTURE_LIMIT_BYTES = 1 << 20
@@ -27,13 +33,29 @@ REPORT_FD_ENV = "HAKBENCH_FD"
 AUDIT_FD_ENV = "HAKAUDIT_FD"
 """Names the descriptor on which the preloaded audit writes one line a process."""
 
+_ACCOUNT = "hakrun account"
+_ACCOUNTED = (
+    "wall_ns",
+    "user_ns",
+    "system_ns",
+    "max_rss_bytes",
+    "minor_faults",
+    "major_faults",
+    "voluntary_switches",
+    "involuntary_switches",
+)
+"""the figures of an Outcome that hakrun's line replaces"""
+
 
 @dataclass(frozen=True, slots=True)
 class Command:
     """What to start. Nothing is ever passed to a shell."""
 
     argv: Sequence[str]
-    preload: Sequence[Path] = ()  # LD_PRELOAD of the started process, in order
+    wrapper: Sequence[str] = ()
+    """what the program runs under (perf, an emulator); `{fd:NAME}` is the number of pipe NAME"""
+    preload: Sequence[Path] = ()  # LD_PRELOAD of the program alone, in order
+    account: bool = False  # usage by hakrun: peak memory is the program's own
     env: Mapping[str, str] = field(default_factory=dict)  # added to a copy of ours
     unset: Sequence[str] = ()
     cwd: Path | None = None
@@ -44,11 +66,12 @@ class Command:
     merge_output: bool = False
     inherit_output: bool = False
     stdin: int | None = None  # None: /dev/null
+    pass_fds: Sequence[int] = ()  # descriptors of the caller's own that the child keeps
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How it ended and what it used."""
+    """How it ended and what it used. Usage says nothing about a program that was timed out."""
 
     exit: Exit
     wall_ns: int
@@ -77,66 +100,103 @@ def find_program(name: str) -> Path | None:
 
 def run(command: Command) -> Outcome:
     """Start, feed, wait, and account. Raises TargetError if it cannot be started."""
-    readers: dict[str, int] = {}
-    writers: list[int] = []
+    _refuse_unstartable(command)
     env = _environment(command)
+    readers: dict[str, int] = {}
+    writers: dict[str, int] = {}
     try:
-        for name, variable in command.pipes.items():
-            reader, writer = os.pipe()
-            readers[name] = reader
-            writers.append(writer)
-            env[variable] = str(writer)
+        for name in (*command.pipes, *([_ACCOUNT] if command.account else [])):
+            readers[name], writers[name] = os.pipe()
+        env |= {variable: str(writers[name]) for name, variable in command.pipes.items()}
         started_ns = time.monotonic_ns()
         child = _start(command, env, writers)
     except BaseException:
         _close(readers.values())
         raise
     finally:
-        _close(writers)
+        _close(writers.values())
+    streams = dict(readers)
+    if child.stdout is not None:
+        streams["stdout"] = child.stdout.fileno()
+    if child.stderr is not None:
+        streams["stderr"] = child.stderr.fileno()
     try:
-        streams = dict(readers)
-        if child.stdout is not None:
-            streams["stdout"] = child.stdout.fileno()
-        if child.stderr is not None:
-            streams["stderr"] = child.stderr.fileno()
-        return _collect(child, streams, started_ns, command.timeout_s)
+        outcome = _collect(child, streams, started_ns, command.timeout_s)
     finally:
         _close(readers.values())
         for stream in (child.stdout, child.stderr):
             if stream is not None:
                 stream.close()
+    return _accounted(command, outcome) if command.account else outcome
+
+
+def _refuse_unstartable(command: Command) -> None:
+    """A launcher in between would hide what the system says of a missing program."""
+    name = command.argv[0]
+    file = str(Path(command.cwd or "", name)) if "/" in name else name
+    if shutil.which(file, path=_environment(command).get("PATH")) is None:
+        exists = "/" in name and Path(file).exists()
+        raise _cannot_start(name, "not an executable file" if exists else "no such program")
 
 
 def _environment(command: Command) -> dict[str, str]:
-    env = {k: v for k, v in os.environ.items() if k not in command.unset}
-    env.update(command.env)
+    return {k: v for k, v in os.environ.items() if k not in command.unset} | dict(command.env)
+
+
+def _full_argv(command: Command, writers: Mapping[str, int]) -> list[str]:
+    """wrapper, then hakrun if it has something to do, then the program."""
+    wrapper = [
+        re.sub(r"\{fd:(\w+)\}", lambda match: str(writers[match[1]]), part)
+        for part in command.wrapper
+    ]
+    if not command.preload and not command.account:
+        return [*wrapper, *command.argv]
+    launcher = [str(native.program("hakrun"))]
     if command.preload:
-        inherited = env.get("LD_PRELOAD", "")
-        ours = ":".join(str(path) for path in command.preload)
-        env["LD_PRELOAD"] = f"{ours}:{inherited}" if inherited else ours
-    return env
+        launcher += ["--preload", ":".join(map(_preloadable, command.preload))]
+    if command.account:
+        launcher += ["--account", str(writers[_ACCOUNT])]
+    return [*wrapper, *launcher, "--", *command.argv]
 
 
-def _start(command: Command, env: dict[str, str], writers: list[int]) -> subprocess.Popen[bytes]:
+def _preloadable(library: Path) -> str:
+    """The dynamic loader splits LD_PRELOAD at blanks and colons, and knows no quotes."""
+    path = str(library)
+    if re.search(r"[\s:]", path):
+        raise TargetError(
+            f"cannot preload {path!r}: LD_PRELOAD takes no path with a blank or a colon",
+            advice="make a link to it under another name",
+        )
+    return path
+
+
+def _start(
+    command: Command, env: Mapping[str, str], writers: Mapping[str, int]
+) -> subprocess.Popen[bytes]:
     output = None if command.inherit_output else subprocess.PIPE
+    argv = _full_argv(command, writers)
     try:
         with _pinned(command.cpus):
             return subprocess.Popen(
-                list(command.argv),
+                argv,
                 env=env,
                 cwd=command.cwd,
                 stdin=subprocess.DEVNULL if command.stdin is None else command.stdin,
                 stdout=output,
                 stderr=subprocess.STDOUT if command.merge_output else output,
-                pass_fds=writers,
+                pass_fds=[*writers.values(), *command.pass_fds],
                 process_group=0,
             )
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise TargetError(
-            f"cannot start {command.argv[0]!r}: {reason}",
-            advice="check the path and that it is executable on this machine",
-        ) from error
+        raise _cannot_start(argv[0], reason) from error
+
+
+def _cannot_start(name: str, reason: str) -> TargetError:
+    return TargetError(
+        f"cannot start {name!r}: {reason}",
+        advice="check the path and that it is executable on this machine",
+    )
 
 
 @contextlib.contextmanager
@@ -155,7 +215,7 @@ def _pinned(cpus: frozenset[int] | None) -> Iterator[None]:
 
 def _collect(
     child: subprocess.Popen[bytes],
-    streams: dict[str, int],
+    streams: Mapping[str, int],
     started_ns: int,
     timeout_s: float | None,
 ) -> Outcome:
@@ -175,16 +235,10 @@ def _collect(
     if timed_out:
         _kill_group(child.pid)
     _, status, usage = os.wait4(child.pid, 0)
-    wall_ns = time.monotonic_ns() - started_ns
     child.returncode = os.waitstatus_to_exitcode(status)
-    code = child.returncode
-    if timed_out:
-        ended = Exit(ExitKind.TIMEOUT, signal.SIGKILL)
-    else:
-        ended = Exit(ExitKind.CODE, code) if code >= 0 else Exit(ExitKind.SIGNAL, -code)
     return Outcome(
-        exit=ended,
-        wall_ns=wall_ns,
+        exit=Exit(ExitKind.TIMEOUT, signal.SIGKILL) if timed_out else _exit(child.returncode),
+        wall_ns=time.monotonic_ns() - started_ns,
         user_ns=round(usage.ru_utime * 1e9),
         system_ns=round(usage.ru_stime * 1e9),
         max_rss_bytes=usage.ru_maxrss * 1024,
@@ -198,8 +252,30 @@ def _collect(
     )
 
 
+def _exit(code: int) -> Exit:
+    return Exit(ExitKind.CODE, code) if code >= 0 else Exit(ExitKind.SIGNAL, -code)
+
+
+def _accounted(command: Command, outcome: Outcome) -> Outcome:
+    """Put what hakrun says in the place of what this process saw of hakrun itself."""
+    pipes = dict(outcome.pipes)
+    line = pipes.pop(_ACCOUNT)
+    outcome = dataclasses.replace(outcome, pipes=pipes)
+    if not line:
+        if outcome.exit.kind is ExitKind.TIMEOUT:
+            return outcome
+        raise HakprofError(
+            f"hakrun ended without its account ({outcome.exit.kind} {outcome.exit.number})",
+            advice="something killed it: look for limits on memory or processes",
+        )
+    account = json.loads(line)
+    if account["exec_errno"]:
+        raise _cannot_start(command.argv[0], os.strerror(account["exec_errno"]))
+    return dataclasses.replace(outcome, **{name: account[name] for name in _ACCOUNTED})
+
+
 def _drain(
-    streams: dict[str, int], kept: dict[str, bytearray], pidfd: int, deadline: float | None
+    streams: Mapping[str, int], kept: dict[str, bytearray], pidfd: int, deadline: float | None
 ) -> bool:
     """Read all streams until the child has ended; True if the deadline came first.
 
