@@ -1,0 +1,436 @@
+/* The harness: arguments, warm-up, the region of interest on every thread, the report.
+ *
+ * Nothing here allocates from the allocator under test between the warm-up and the report. */
+#define _GNU_SOURCE /* RUSAGE_THREAD */
+#include "bench.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+/* Defined by whatever is preloaded and wants to know where the region begins and ends. */
+extern void hakroi_begin(void) __attribute__((weak));
+extern void hakroi_end(void) __attribute__((weak));
+void bench_roi(struct bench_thread *self, uint64_t iters);
+
+enum { CLOCK_WINDOWS = 15, CLOCK_TURNS = 2500, CLOCK_ADDS_A_TURN = 16, REPORT_BYTES = 2048 };
+
+struct worker {
+    struct bench_thread thread;
+    uint64_t begin_ns, end_ns, cpu_ns, minor_faults;
+    pthread_t handle;
+};
+
+static struct {
+    uint64_t iters, warmup, threads;
+    int calibrate, perf_control, perf_ack;
+    double clock_hz[2];
+    pthread_barrier_t barrier;
+    struct worker *workers;
+} run;
+
+/* ---- what benchmarks call ---- */
+
+void bench_refuse(const char *format, ...) {
+    va_list values;
+    va_start(values, format);
+    fprintf(stderr, "%s: ", benchmark.name);
+    vfprintf(stderr, format, values);
+    fputc('\n', stderr);
+    va_end(values);
+    exit(2);
+}
+
+void bench_out_of_memory(size_t bytes) {
+    fprintf(stderr, "%s: an allocation of %zu bytes failed\n", benchmark.name, bytes);
+    _exit(3);
+}
+
+void *bench_reserve(size_t bytes) {
+    void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+    if (memory == MAP_FAILED) {
+        bench_out_of_memory(bytes);
+    }
+    return memory;
+}
+
+static void *enter_body(void *argument) {
+    struct bench_thread *self = argument;
+    bench_null_enter(self->index);
+    return self->body(self);
+}
+
+void bench_spawn(pthread_t *handle, struct bench_thread *self, void *(*body)(void *self)) {
+    self->body = body;
+    const int error = pthread_create(handle, NULL, enter_body, self);
+    if (error) {
+        bench_refuse("cannot start a thread: %s", strerror(error));
+    }
+}
+
+/* ---- options ---- */
+
+static void use(void) {
+    printf("Usage: %s [OPTIONS]%s", benchmark.name, benchmark.iters_first ? " [iters]" : "");
+    for (const struct bench_option *o = benchmark.options; o->name; o++) {
+        if (o->positional) {
+            printf(" [%s]", o->name);
+        }
+    }
+    printf("\n%s\n\n  --iters N     %s (default %" PRIu64 ")\n", benchmark.summary,
+           benchmark.iteration, benchmark.default_iters);
+    printf("  --warmup N    the same work before the measured region (default: a tenth)\n");
+    printf("  --threads N   %u to %d (default %u)\n", benchmark.min_threads, BENCH_MAX_THREADS,
+           benchmark.default_threads);
+    for (const struct bench_option *o = benchmark.options; o->name; o++) {
+        printf("  --%-10s  %s (default ", o->name, o->meaning);
+        if (o->choices) {
+            printf("%s; one of", o->choices[*o->value]);
+            for (const char *const *word = o->choices; *word; word++) {
+                printf(" %s", *word);
+            }
+            puts(")");
+        } else {
+            printf("%" PRIu64 ")\n", *o->value);
+        }
+    }
+    exit(0);
+}
+
+static void set_option(const struct bench_option *option, const char *text) {
+    if (option->choices) {
+        for (uint64_t i = 0; option->choices[i]; i++) {
+            if (strcmp(option->choices[i], text) == 0) {
+                *option->value = i;
+                return;
+            }
+        }
+        bench_refuse("unknown %s '%s'; --help lists them", option->name, text);
+    }
+    char *end = NULL;
+    errno = 0;
+    const uint64_t number = strtoull(text, &end, 10);
+    if (*text < '0' || *text > '9' || *end || errno || number < option->min ||
+        number > option->max) {
+        bench_refuse("%s: '%s' is not a number from %" PRIu64 " to %" PRIu64, option->name, text,
+                     option->min, option->max);
+    }
+    *option->value = number;
+}
+
+static const struct bench_option *find_option(const struct bench_option *table, const char *name) {
+    while (table->name && strcmp(table->name, name) != 0) {
+        table++;
+    }
+    return table->name ? table : NULL;
+}
+
+/* The option that the bare argument `word` fills in; moves `*next` on. */
+static const struct bench_option *next_bare(const struct bench_option **next,
+                                            const struct bench_option *iters, const char *word) {
+    if (*next == iters) {
+        *next = benchmark.options;
+        return iters;
+    }
+    while ((*next)->name && !(*next)->positional) {
+        ++*next;
+    }
+    if (!(*next)->name) {
+        bench_refuse("unexpected argument '%s'; --help lists the options", word);
+    }
+    return (*next)++;
+}
+
+static void parse(int argc, char **argv) {
+    const struct bench_option common[] = {
+        {"iters", "", &run.iters, 1, UINT64_MAX / 2, NULL, 0},
+        {"warmup", "", &run.warmup, 0, UINT64_MAX / 2, NULL, 0},
+        {"threads", "", &run.threads, benchmark.min_threads, BENCH_MAX_THREADS, NULL, 0},
+        {NULL, NULL, NULL, 0, 0, NULL, 0},
+    };
+    const struct bench_option *bare = benchmark.iters_first ? common : benchmark.options;
+    run.iters = benchmark.default_iters;
+    run.warmup = UINT64_MAX;
+    run.threads = benchmark.default_threads;
+    for (int i = 1; i < argc; i++) {
+        const char *word = argv[i];
+        if (strcmp(word, "--help") == 0) {
+            use();
+        }
+        if (strncmp(word, "--", 2) != 0) {
+            set_option(next_bare(&bare, common, word), word);
+            continue;
+        }
+        const struct bench_option *option = find_option(common, word + 2);
+        option = option ? option : find_option(benchmark.options, word + 2);
+        if (!option) {
+            bench_refuse("unknown option '%s'; --help lists the options", word);
+        }
+        if (++i == argc) {
+            bench_refuse("option '%s' needs a value", word);
+        }
+        set_option(option, argv[i]);
+    }
+    if (run.warmup == UINT64_MAX) {
+        run.warmup = run.iters / 10;
+    }
+}
+
+/* ---- clocks ---- */
+
+static uint64_t nanoseconds(clockid_t clock) {
+    struct timespec now;
+    clock_gettime(clock, &now);
+    return (uint64_t)now.tv_sec * 1000000000U + (uint64_t)now.tv_nsec;
+}
+
+/* One addition that needs the result of the one before: one cycle on every machine of today.
+ * Both operands are registers, because some cores resolve additions of a constant early. */
+#define ADD_AFTER(x, y)                                                                            \
+    (x) += (y);                                                                                    \
+    __asm__ volatile("" : "+r"(x))
+#define ADD_AFTER_4(x, y)                                                                          \
+    ADD_AFTER(x, y);                                                                               \
+    ADD_AFTER(x, y);                                                                               \
+    ADD_AFTER(x, y);                                                                               \
+    ADD_AFTER(x, y)
+
+static double clock_window(void) {
+    uint64_t sum = 0, addend = 1;
+    __asm__ volatile("" : "+r"(addend));
+    const uint64_t begin = nanoseconds(CLOCK_MONOTONIC);
+    for (int turn = 0; turn < CLOCK_TURNS; turn++) {
+        ADD_AFTER_4(sum, addend);
+        ADD_AFTER_4(sum, addend);
+        ADD_AFTER_4(sum, addend);
+        ADD_AFTER_4(sum, addend);
+    }
+    const uint64_t spent = nanoseconds(CLOCK_MONOTONIC) - begin;
+    return (double)CLOCK_TURNS * CLOCK_ADDS_A_TURN * 1e9 / (double)(spent ? spent : 1);
+}
+
+static int by_value(const void *a, const void *b) {
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* The core's clock now: the median of windows of some 10 us, each shorter than a timer tick. */
+static double clock_hz(void) {
+    double window[CLOCK_WINDOWS];
+    for (int i = 0; i < CLOCK_WINDOWS; i++) {
+        window[i] = clock_window();
+    }
+    qsort(window, CLOCK_WINDOWS, sizeof window[0], by_value);
+    return window[CLOCK_WINDOWS / 2];
+}
+
+/* ---- perf's control pipe ---- */
+
+static void open_perf_control(void) {
+    const char *names = getenv("HAKBENCH_PERF_CTL");
+    char *comma = NULL, *end = NULL;
+    run.perf_control = names ? (int)strtol(names, &comma, 10) : -1;
+    run.perf_ack = names && *comma == ',' ? (int)strtol(comma + 1, &end, 10) : -1;
+    if (names && (run.perf_ack < 0 || *end)) {
+        bench_refuse("HAKBENCH_PERF_CTL: '%s' is not CTLFD,ACKFD", names);
+    }
+}
+
+static void tell_perf(const char *order) {
+    if (run.perf_control < 0) {
+        return;
+    }
+    char answer = 0;
+    if (write(run.perf_control, order, strlen(order)) != (ssize_t)strlen(order)) {
+        bench_refuse("perf's control pipe takes no orders: %s", strerror(errno));
+    }
+    while (answer != '\n') { /* "ack\n", in some versions with a NUL behind it */
+        if (read(run.perf_ack, &answer, 1) != 1) {
+            bench_refuse("perf did not answer on its control pipe");
+        }
+    }
+}
+
+/* ---- the region ---- */
+
+/* Everything that is measured, and nothing else, runs below this function. */
+__attribute__((noinline)) void bench_roi(struct bench_thread *self, uint64_t iters) {
+    benchmark.work(self, iters);
+    __asm__ volatile("" ::: "memory"); /* a call, never a jump: the tools wait for the return */
+}
+
+static void meet(void) {
+    if (run.threads > 1) {
+        pthread_barrier_wait(&run.barrier);
+    }
+}
+
+static uint64_t minor_faults(void) {
+    struct rusage usage;
+    getrusage(RUSAGE_THREAD, &usage);
+    return (uint64_t)usage.ru_minflt;
+}
+
+static void enter_region(struct worker *self) {
+    const uint64_t faults = minor_faults();
+    const uint64_t cpu_ns = nanoseconds(CLOCK_THREAD_CPUTIME_ID);
+    if (hakroi_begin) {
+        hakroi_begin();
+    }
+    self->begin_ns = nanoseconds(CLOCK_MONOTONIC);
+    BENCH_MARK_BEGIN();
+    bench_roi(&self->thread, run.iters);
+    BENCH_MARK_END();
+    self->end_ns = nanoseconds(CLOCK_MONOTONIC);
+    if (hakroi_end) {
+        hakroi_end();
+    }
+    self->cpu_ns = nanoseconds(CLOCK_THREAD_CPUTIME_ID) - cpu_ns;
+    self->minor_faults = minor_faults() - faults;
+}
+
+static void *work(void *argument) {
+    struct worker *self = argument;
+    const int first = self->thread.index == 0;
+    if (benchmark.start) {
+        benchmark.start(&self->thread);
+    }
+    meet();
+    if (run.warmup) {
+        benchmark.work(&self->thread, run.warmup);
+    }
+    self->thread.allocs = self->thread.frees = self->thread.reallocs = self->thread.bytes = 0;
+    meet();
+    if (first) {
+        run.clock_hz[0] = run.calibrate ? clock_hz() : 0;
+        tell_perf("enable\n");
+    }
+    meet();
+    enter_region(self);
+    meet();
+    if (first) {
+        tell_perf("disable\n");
+        run.clock_hz[1] = run.calibrate ? clock_hz() : 0;
+    }
+    return NULL;
+}
+
+static void run_workers(void) {
+    run.workers = bench_reserve(run.threads * sizeof *run.workers);
+    pthread_barrier_init(&run.barrier, NULL, (unsigned)run.threads);
+    for (unsigned i = 0; i < run.threads; i++) {
+        run.workers[i].thread.index = i;
+        run.workers[i].thread.random = 12345 + i;
+    }
+    bench_null_prepare((unsigned)run.threads);
+    if (benchmark.prepare) {
+        benchmark.prepare((unsigned)run.threads);
+    }
+    for (unsigned i = 1; i < run.threads; i++) {
+        bench_spawn(&run.workers[i].handle, &run.workers[i].thread, work);
+    }
+    bench_null_enter(0);
+    work(&run.workers[0]); /* one thread only: the process stays single-threaded */
+    for (unsigned i = 1; i < run.threads; i++) {
+        pthread_join(run.workers[i].handle, NULL);
+    }
+}
+
+/* ---- the report ---- */
+
+struct text {
+    char bytes[REPORT_BYTES];
+    size_t length;
+};
+
+__attribute__((format(printf, 2, 3))) static void add(struct text *text, const char *format, ...) {
+    va_list values;
+    va_start(values, format);
+    const int length =
+        vsnprintf(text->bytes + text->length, REPORT_BYTES - text->length, format, values);
+    va_end(values);
+    text->length += (size_t)length;
+    if (text->length >= REPORT_BYTES) {
+        bench_refuse("the report is longer than %d bytes", REPORT_BYTES);
+    }
+}
+
+static void add_options(struct text *text) {
+    const char *comma = "";
+    for (const struct bench_option *o = benchmark.options; o->name; o++, comma = ",") {
+        if (o->choices) {
+            add(text, "%s\"%s\":\"%s\"", comma, o->name, o->choices[*o->value]);
+        } else {
+            add(text, "%s\"%s\":%" PRIu64, comma, o->name, *o->value);
+        }
+    }
+}
+
+static struct worker total(void) {
+    struct worker sum = {.begin_ns = UINT64_MAX};
+    for (unsigned i = 0; i < run.threads; i++) {
+        const struct worker *one = &run.workers[i];
+        sum.thread.allocs += one->thread.allocs;
+        sum.thread.frees += one->thread.frees;
+        sum.thread.reallocs += one->thread.reallocs;
+        sum.thread.bytes += one->thread.bytes;
+        sum.cpu_ns += one->cpu_ns;
+        sum.minor_faults += one->minor_faults;
+        sum.begin_ns = one->begin_ns < sum.begin_ns ? one->begin_ns : sum.begin_ns;
+        sum.end_ns = one->end_ns > sum.end_ns ? one->end_ns : sum.end_ns;
+        /* The same arguments give the same checksum on every allocator: same calls, same sizes. */
+        sum.thread.random = (sum.thread.random ^ one->thread.random) * 0x9e3779b97f4a7c15U;
+    }
+    sum.thread.random ^= sum.thread.bytes * 0xff51afd7ed558ccdU;
+    return sum;
+}
+
+static void report(void) {
+    static struct text text;
+    const struct worker all = total();
+    const struct bench_thread *sum = &all.thread;
+#ifdef BENCH_NULL
+    const char *harness_only = "true";
+#else
+    const char *harness_only = "false";
+#endif
+    add(&text, "{\"hakbench\":1,\"benchmark\":\"%s\",\"args\":{", benchmark.name);
+    add_options(&text);
+    add(&text, "},\"harness_only\":%s,\"threads\":%" PRIu64 ",\"iters\":%" PRIu64 ",", harness_only,
+        run.threads, run.iters);
+    add(&text,
+        "\"ops\":%" PRIu64 ",\"allocs\":%" PRIu64 ",\"frees\":%" PRIu64 ",\"reallocs\":%" PRIu64
+        ",",
+        (sum->allocs + sum->frees + sum->reallocs), sum->allocs, sum->frees, sum->reallocs);
+    add(&text, "\"bytes_requested\":%" PRIu64 ",\"roi_ns\":%" PRIu64 ",\"roi_cpu_ns\":%" PRIu64 ",",
+        sum->bytes, (all.end_ns - all.begin_ns), all.cpu_ns);
+    add(&text, "\"roi_minor_faults\":%" PRIu64 ",\"checksum\":\"%016" PRIx64 "\"", all.minor_faults,
+        sum->random);
+    if (run.calibrate) {
+        add(&text, ",\"clock_hz\":[%.0f,%.0f]", run.clock_hz[0], run.clock_hz[1]);
+    }
+    add(&text, "}\n");
+    const char *descriptor = getenv("HAKBENCH_FD");
+    const int fd = descriptor ? (int)strtol(descriptor, NULL, 10) : STDOUT_FILENO;
+    if (write(fd, text.bytes, text.length) != (ssize_t)text.length) {
+        bench_refuse("cannot write the report to descriptor %d: %s", fd, strerror(errno));
+    }
+}
+
+int main(int argc, char **argv) {
+    const char *calibrate = getenv("HAKBENCH_CLOCK");
+    run.calibrate = !(calibrate && strcmp(calibrate, "0") == 0);
+    parse(argc, argv);
+    open_perf_control();
+    run_workers();
+    report();
+    return 0;
+}
