@@ -47,7 +47,7 @@ def from_json(cls: type[T], data: Json, where: str = "") -> T:
     if not isinstance(data, dict):
         raise _misfit(where, "an object", data)
     values = {}
-    for name, (kind, required) in _fields(cls).items():
+    for name, (kind, required) in _fields(cast("Hashable", cls)).items():
         if name in data:
             values[name] = _value(kind, data[name], f"{where}.{name}" if where else name)
         elif required:
@@ -62,7 +62,7 @@ def _fields(cls: Hashable) -> dict[str, tuple[Any, bool]]:
     missing = dataclasses.MISSING
     return {
         f.name: (hints[f.name], f.default is missing and f.default_factory is missing)
-        for f in dataclasses.fields(cls)
+        for f in dataclasses.fields(cast("Any", cls))
     }
 
 

@@ -19,7 +19,7 @@ STAGES = (
     ("backends", "proof", "census", "symbols"),
     ("plan", "store"),
     ("runner",),
-    ("metrics", "attribution"),
+    ("metrics", "figures", "attribution"),
     ("findings",),
     ("report",),
     ("render",),

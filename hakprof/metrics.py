@@ -1,0 +1,157 @@
+"""The metrics: one row each, a formula over the readings of one run.
+
+Kinds are never mixed: `blend` says which kind a figure has whose inputs are of several, or that
+there is no such figure.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from hakprof.model import Kind, Reading, Sample
+from hakprof.units import Unit
+
+LADDER = (
+    Kind.COUNTED,
+    Kind.EXACT,
+    Kind.ESTIMATED,
+    Kind.SIMULATED,
+    Kind.TIMED,
+    Kind.SAMPLED,
+    Kind.REPORTED,
+)
+"""Best first: an arm that has a metric in several kinds shows the first of them."""
+
+IPC = "ipc"
+"""The one metric over metrics: instructions per op / cycles per op."""
+
+MACHINE_WIDTH = 8.0
+"""Instructions that the widest of today's processors retire in a cycle."""
+
+
+class Better(StrEnum):
+    """Which direction of a metric is the good one."""
+
+    LESS = "less"
+    MORE = "more"
+    NEITHER = "neither"
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One row of the table."""
+
+    name: str
+    title: str
+    unit: Unit
+    better: Better
+    needs: tuple[str, ...]  # readings that the formula takes, in this order
+    formula: Callable[..., float]
+    kind: Kind = Kind.TIMED  # what it is where the machine can do all
+    has_net: bool = False  # the harness's own share can be subtracted
+    only_programs: bool = False  # says nothing about a benchmark, whose runs warm up first
+
+
+Facts = Mapping[str, Reading]
+"""The readings of one run by name, together with what the program reports of itself."""
+
+
+def _itself(value: float) -> float:
+    return value
+
+
+def _per(amount: float, ops: float) -> float:
+    return amount / ops
+
+
+def _per_1000(amount: float, ops: float) -> float:
+    return 1000 * amount / ops
+
+
+def _per_second(ops: float, ns: float) -> float:
+    return ops * 1e9 / ns
+
+
+def _cost(name: str, title: str, unit: Unit, reading: str, kind: Kind = Kind.TIMED) -> Metric:
+    """A cost per op, of which the harness has its share."""
+    return Metric(name, title, unit, Better.LESS, (reading, "ops"), _per, kind, has_net=True)
+
+
+def _misses(name: str, title: str, reading: str) -> Metric:
+    needs = (reading, "ops")
+    return Metric(name, title, Unit.PER_1000_OPS, Better.LESS, needs, _per_1000, Kind.COUNTED)
+
+
+def _whole(reading: str, title: str, unit: Unit = Unit.COUNT) -> Metric:
+    """Something of the whole process, as it was read."""
+    return Metric(reading, title, unit, Better.LESS, (reading,), _itself)
+
+
+METRICS = (
+    Metric(
+        "throughput", "throughput", Unit.PER_SECOND, Better.MORE, ("ops", "time_ns"), _per_second
+    ),
+    Metric(
+        "run_ns", "time per run", Unit.NS, Better.LESS, ("wall_ns",), _itself, only_programs=True
+    ),
+    _cost("ns_per_op", "time per op", Unit.NS, "time_ns"),
+    _cost("cpu_ns_per_op", "CPU time per op", Unit.NS, "busy_ns"),
+    _cost("instructions_per_op", "instructions/op", Unit.PER_OP, "instructions", Kind.COUNTED),
+    _cost("cycles_per_op", "cycles/op", Unit.PER_OP, "cycles", Kind.COUNTED),
+    Metric(
+        "branch_miss_share",
+        "branch misses",
+        Unit.FRACTION,
+        Better.LESS,
+        ("branch_misses", "branches"),
+        _per,
+        Kind.COUNTED,
+    ),
+    _misses("l1d_misses_per_1000_ops", "L1 misses/1000 op", "l1d_read_misses"),
+    _misses("cache_misses_per_1000_ops", "cache misses/1000 op", "cache_misses"),
+    _misses("dtlb_misses_per_1000_ops", "dTLB misses/1000 op", "dtlb_read_misses"),
+    Metric("clock_hz", "core clock", Unit.HZ, Better.NEITHER, ("clock_hz",), _itself),
+    _whole("minor_faults", "minor page faults"),
+    _whole("major_faults", "major page faults"),
+    _whole("voluntary_switches", "voluntary switches"),
+    _whole("involuntary_switches", "involuntary switches"),
+    _whole("max_rss_bytes", "peak RSS", Unit.BYTES),
+)
+
+TITLES = {metric.name: metric.title for metric in METRICS} | {IPC: "instructions/cycle"}
+UNITS = {metric.name: metric.unit for metric in METRICS} | {IPC: Unit.RATIO}
+
+
+def blend(kinds: Iterable[Kind]) -> Kind | None:
+    """The kind of a figure made of such readings; None if they must not be put together.
+
+    The program's word on its ops goes with everything, an exact or counted number divided by an
+    estimated one is estimated.
+    """
+    rest = set(kinds) - {Kind.REPORTED}
+    if Kind.ESTIMATED in rest and not rest - {Kind.ESTIMATED, Kind.EXACT, Kind.COUNTED}:
+        return Kind.ESTIMATED
+    if not rest:
+        return Kind.REPORTED
+    return rest.pop() if len(rest) == 1 else None
+
+
+def facts_of(sample: Sample, calls: Sequence[Reading] = ()) -> Facts:
+    """The readings of a run by name; `calls` are the census's, for a program that reports no ops.
+
+    `time_ns` and `busy_ns` are wall and CPU time of the region of interest where there is one,
+    else of the whole process.
+    """
+    facts = {reading.name: reading for reading in (*calls, *sample.readings)}
+    if sample.report:
+        for name in ("ops", "allocs", "frees", "bytes_requested"):
+            count = float(getattr(sample.report, name))
+            facts[name] = Reading(name, count, name, Kind.REPORTED, "the program's own count")
+    for name, choices in (
+        ("time_ns", ("roi_ns", "wall_ns")),
+        ("busy_ns", ("roi_cpu_ns", "cpu_ns")),
+    ):
+        found = next((facts[choice] for choice in choices if choice in facts), None)
+        if found:
+            facts[name] = found
+    return facts
