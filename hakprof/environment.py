@@ -62,7 +62,7 @@ class Machine:
 
     @property
     def slow_clock(self) -> bool:
-        """Reading the clock may be a system call or trap into a hypervisor: distrust short times."""
+        """Reading the clock is a system call or traps: short times are not to be trusted."""
         fast = {None, "tsc", "arch_sys_counter", "kvm-clock", "hyperv_clocksource_tsc_page"}
         return self.clock_source not in fast
 
@@ -159,6 +159,7 @@ def _hypervisor(root: Path) -> str:
     )
     names = {
         "microsoft": "Hyper-V",
+        "wsl": "Hyper-V",
         "hyperv": "Hyper-V",
         "vmware": "VMware",
         "virtualbox": "VirtualBox",
