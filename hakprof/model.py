@@ -168,6 +168,7 @@ class Sample:
     report: OpReport | None = None
     proof: Proof | None = None
     problem: str = ""  # why this sample cannot be used; "" if it can
+    audit: str = ""  # what the preloaded audit wrote, line by line (contract 2); proof.py judges it
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +215,8 @@ class CountingBackend(Protocol):
 
     name: str
     kind: Kind
+    needs_roi: bool  # measures nothing but a benchmark's region of interest
+    first_ops: int  # a run of so many ops is long enough to begin with; doubled until steady
 
     def probe(self) -> Availability:
         """Look at the machine, cheaply and without side effects; cached by the caller."""

@@ -1,0 +1,85 @@
+"""Clocks, resource usage and an estimated clock rate: works on every machine, slows nothing down.
+
+Cycles are estimated as clock rate x CPU time of the region of interest, the rate measured by a
+chain of dependent additions right before and right after it on the same core (`clock_hz` of the
+benchmark protocol). TSC and /proc/cpuinfo give the nominal rate, which is off by up to 1.6.
+"""
+
+from collections.abc import Iterator
+
+from hakprof.backends import launch
+from hakprof.model import Availability, Job, Kind, OpReport, Reading, Sample
+from hakprof.process import Outcome, run
+
+SOURCE = "operating system"
+CLOCK_SOURCE = "calibrated clock x CPU time"
+
+CLOCK_ERROR = 0.03
+"""Relative half-width of estimated cycles while the clock holds still, from kernels of known
+cycles a turn (tests/test_backends_timing.py); what the clock moved during the run is added."""
+
+WHOLE_PROCESS = {
+    "wall_ns": "ns",
+    "cpu_ns": "ns",
+    "user_ns": "ns",
+    "system_ns": "ns",
+    "max_rss_bytes": "bytes",
+    "minor_faults": "faults",
+    "major_faults": "faults",
+    "voluntary_switches": "switches",
+    "involuntary_switches": "switches",
+}
+"""field of Outcome -> unit; described in counters/process.toml"""
+
+
+class Timing:
+    """The backend that is always there."""
+
+    name = "timing"
+    kind = Kind.TIMED
+    needs_roi = False
+    first_ops = 10_000_000
+
+    def probe(self) -> Availability:
+        """Works wherever hakprof does."""
+        return Availability(usable=True, label="clocks and resource usage")
+
+    def measure(self, job: Job) -> Sample:
+        """One undisturbed run: no tool in between, usage accounted by hakrun."""
+        outcome = run(launch.command(job, account=True))
+        sample = launch.sample(job, self.name, outcome, whole_process(outcome))
+        if sample.report is None:
+            return sample
+        return launch.with_readings(sample, region(sample.report))
+
+
+def whole_process(outcome: Outcome) -> list[Reading]:
+    """What the system accounted from start to exit."""
+    return [
+        Reading(name, float(getattr(outcome, name)), unit, Kind.TIMED, SOURCE)
+        for name, unit in WHOLE_PROCESS.items()
+    ]
+
+
+def region(report: OpReport) -> Iterator[Reading]:
+    """Times of the region of interest and, where the benchmark calibrated, clock and cycles."""
+    yield Reading("roi_ns", float(report.roi_ns), "ns", Kind.TIMED, SOURCE)
+    yield Reading("roi_cpu_ns", float(report.roi_cpu_ns), "ns", Kind.TIMED, SOURCE)
+    faults = report.extra.get("roi_minor_faults")
+    if faults is not None and not isinstance(faults, str):
+        yield Reading("roi_minor_faults", float(faults), "faults", Kind.TIMED, SOURCE)
+    if report.clock_hz:
+        clock, error = estimate_clock(report.clock_hz)
+        yield Reading("clock_hz", clock, "Hz", Kind.ESTIMATED, CLOCK_SOURCE, error)
+        cycles = clock * report.roi_cpu_ns / 1e9
+        yield Reading("cycles", cycles, "cycles", Kind.ESTIMATED, CLOCK_SOURCE, error)
+
+
+def estimate_clock(windows_hz: tuple[float, ...]) -> tuple[float, float]:
+    """(clock rate, its relative error) from the rates around the region of interest.
+
+    The rate in between is unknown: half of what it moved is added to the error.
+    """
+    low, high = min(windows_hz), max(windows_hz)
+    middle = (low + high) / 2
+    return middle, CLOCK_ERROR + (high - low) / 2 / middle
