@@ -14,6 +14,12 @@ from numpy.typing import ArrayLike, NDArray
 
 CONFIDENCE = 0.95
 RESAMPLES = 2000
+EXACT_SIGNED_RANK = 60
+"""Up to so many pairs the distribution is counted, beyond it is normal to three digits."""
+LEAST_BLOCKS = 6
+"""Fewer make neither a coin flip improbable enough nor the sum of scores normal enough."""
+SHIFT_PRECISION = 1e-6
+"""To which the ends of a block ratio's interval are found, relative."""
 
 FloatArray = NDArray[np.float64]
 
@@ -31,6 +37,12 @@ class Ratio:
     def excludes_one(self) -> bool:
         """The interval says that the two differ."""
         return not self.low <= 1.0 <= self.high
+
+    @property
+    def inverse(self) -> "Ratio":
+        """The ratio base/new."""
+        high = 1 / self.low if self.low else math.inf
+        return Ratio(1 / self.value, 1 / self.high, high, self.level)
 
     @property
     def bound(self) -> float:
@@ -71,7 +83,7 @@ def paired_ratio(base: ArrayLike, new: ArrayLike, *, level: float = CONFIDENCE) 
     With too few pairs for the level (fewer than 6 at 95 %) the interval is 0..inf.
     """
     differences = _logs(new, least=1) - _logs(base, least=1)
-    averages = np.sort(walsh_averages(differences))
+    averages = np.sort(_walsh_averages(differences))
     estimate = math.exp(np.median(averages))
     cut = signed_rank_quantile(differences.size, (1 - level) / 2)
     if cut < 0:
@@ -79,15 +91,61 @@ def paired_ratio(base: ArrayLike, new: ArrayLike, *, level: float = CONFIDENCE) 
     return Ratio(estimate, math.exp(averages[cut]), math.exp(averages[-1 - cut]), level)
 
 
-def walsh_averages(differences: FloatArray) -> FloatArray:
+def block_ratio(base: ArrayLike, new: ArrayLike, *, level: float = CONFIDENCE) -> Ratio:
+    """Estimate new/base over blocks in which the base ran twice and the new arm once.
+
+    `base` has a row of two a block. The second run of the base is there anyway, as the A/A check;
+    using it narrows the interval as a third more pairs would. The interval holds each ratio at
+    which `block_score` is no surprise; the estimate is the ratio at which that is 0.
+    """
+    rows = np.column_stack([_logs(column, least=1) for column in np.transpose(base)])
+    logs = _logs(new, least=1)
+    estimate = math.exp(_shift_with_score(rows, logs, 0.0))
+    if logs.size < LEAST_BLOCKS or 2 / 3.0**logs.size > 1 - level:
+        return Ratio(estimate, 0.0, math.inf, level)
+    surprise = NormalDist().inv_cdf((1 + level) / 2)
+    low, high = (_shift_with_score(rows, logs, score) for score in (surprise, -surprise))
+    return Ratio(estimate, math.exp(low), math.exp(high), level)
+
+
+def block_score(base: FloatArray, new: FloatArray) -> float:
+    """How far the new arm stands above the base, in standard deviations of pure chance.
+
+    Signed ranks of the differences new - base, summed over all blocks; the ranks are among all
+    differences within blocks, so they do not depend on which run of a block bore which name. If
+    the arms are equal each run of a block was as likely to be the new one: this gives the mean, 0,
+    and the variance, block by block, whatever the noise. Logarithms, `base` with two columns.
+    """
+    differences = np.column_stack([new - base[:, 0], new - base[:, 1], base[:, 0] - base[:, 1]])
+    first, second, bases = (np.sign(differences) * _midranks(np.abs(differences))).T
+    as_named = first + second
+    variance = np.sum(as_named**2 + (bases - first) ** 2 + (bases + second) ** 2) / 3
+    return float(np.sum(as_named) / math.sqrt(variance)) if variance else 0.0
+
+
+def _shift_with_score(base: FloatArray, new: FloatArray, score: float) -> float:
+    """The log ratio by which `new` must be shortened to score this; bisection on a falling step."""
+    differences = new[:, None] - base
+    low, high = float(differences.min()) - 1e-9, float(differences.max()) + 1e-9
+    while high - low > SHIFT_PRECISION:
+        middle = (low + high) / 2
+        above = block_score(base, new - middle) > score
+        low, high = (middle, high) if above else (low, middle)
+    return (low + high) / 2
+
+
+def _midranks(array: FloatArray) -> FloatArray:
+    """Rank 1..n of each element among all; equal ones share the middle of theirs."""
+    ordered = np.sort(array, axis=None)
+    below = np.searchsorted(ordered, array, side="left")
+    return (below + np.searchsorted(ordered, array, side="right") + 1) / 2
+
+
+def _walsh_averages(differences: FloatArray) -> FloatArray:
     """The n (n + 1) / 2 averages of each value with itself and with each later one."""
     i, j = np.triu_indices(differences.size)
     averages: FloatArray = (differences[i] + differences[j]) / 2
     return averages
-
-
-EXACT_SIGNED_RANK = 60
-"""Up to so many pairs the distribution is counted, beyond it is normal to three digits."""
 
 
 def signed_rank_quantile(pairs: int, tail: float) -> int:

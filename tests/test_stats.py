@@ -107,3 +107,49 @@ def test_the_interval_covers_the_truth(noise: str) -> None:
     ratios = [stats.paired_ratio(b, 1.02 * n) for b, n in zip(base, new, strict=True)]
     covered = np.mean([ratio.low <= 1.02 <= ratio.high for ratio in ratios])
     assert covered > 0.95 - 3 * math.sqrt(0.05 * 0.95 / len(ratios))
+
+
+def logs_of(noise: str, shape: tuple[int, ...]) -> stats.FloatArray:
+    generator = np.random.default_rng(9)
+    if noise == "normal":
+        return generator.normal(0, 0.01, shape)
+    return 0.005 * generator.exponential(size=shape) + 0.05 * (generator.random(shape) < 0.2)
+
+
+@pytest.mark.parametrize("noise", ["normal", "skewed"])
+@pytest.mark.parametrize("blocks", [6, 10, 40])
+def test_the_block_score_of_equal_arms_is_standard(noise: str, blocks: int) -> None:
+    trials = logs_of(noise, (3000, 3, blocks))
+    scores = [stats.block_score(t[:2].T, t[2]) for t in trials]
+    assert np.mean(np.abs(scores) > 1.96) < 0.05 + 3 * math.sqrt(0.05 * 0.95 / len(trials))
+    assert np.mean(np.abs(scores) > 3.09) < 0.002 + 3 * math.sqrt(0.002 / len(trials))
+
+
+def test_the_second_base_run_narrows_the_interval() -> None:
+    trials = np.exp(logs_of("skewed", (100, 3, 20)))
+    widths = [
+        [r.high - r.low for r in (stats.paired_ratio(a, b), stats.block_ratio(np.c_[a, c], b))]
+        for a, b, c in trials
+    ]
+    single, double = np.mean(widths, axis=0)
+    assert double < 0.9 * single
+
+
+def test_block_ratio_covers_the_truth() -> None:
+    trials = np.exp(logs_of("skewed", (600, 3, 15)))
+    ratios = [stats.block_ratio(t[:2].T, 0.97 * t[2]) for t in trials]
+    covered = np.mean([r.low <= 0.97 <= r.high for r in ratios])
+    assert covered > 0.95 - 3 * math.sqrt(0.05 * 0.95 / len(ratios))
+
+
+def test_block_ratio_of_exact_counts_and_of_too_few() -> None:
+    ratio = stats.block_ratio(np.full((10, 2), 96.0), np.full(10, 48.0))
+    assert (ratio.low, ratio.value, ratio.high) == pytest.approx((0.5, 0.5, 0.5), rel=1e-5)
+    few = stats.block_ratio(np.ones((5, 2)), np.full(5, 2.0))
+    assert (few.low, few.high) == (0, math.inf)
+    assert few.value == pytest.approx(2, rel=1e-5)
+
+
+def test_inverse_swaps_the_ends() -> None:
+    assert stats.Ratio(2.0, 1.6, 2.5).inverse == stats.Ratio(0.5, 0.4, 0.625)
+    assert stats.Ratio(2.0, 0.0, math.inf).inverse == stats.Ratio(0.5, 0.0, math.inf)
