@@ -62,7 +62,8 @@ class Command:
     cpus: frozenset[int] | None = None
     timeout_s: float | None = None
     pipes: Mapping[str, str] = field(default_factory=dict)
-    """name -> environment variable that tells the child the number of a pipe it can write to"""
+    """name -> environment variable that tells the child the number of a pipe it can write to; ""
+    where only the wrapper is told"""
     merge_output: bool = False
     inherit_output: bool = False
     stdin: int | None = None  # None: /dev/null
@@ -107,7 +108,9 @@ def run(command: Command) -> Outcome:
     try:
         for name in (*command.pipes, *([_ACCOUNT] if command.account else [])):
             readers[name], writers[name] = os.pipe()
-        env |= {variable: str(writers[name]) for name, variable in command.pipes.items()}
+        env |= {
+            variable: str(writers[name]) for name, variable in command.pipes.items() if variable
+        }
         started_ns = time.monotonic_ns()
         child = _start(command, env, writers)
     except BaseException:

@@ -117,11 +117,19 @@ def describe_exit(exit_: Exit, timeout_s: float | None) -> str:
         return f"killed by signal {exit_.number}"
 
 
-def last_line(output: bytes, limit: int = 200) -> str:
-    """The last line of a program's output that is not blank, printable and not too long."""
-    lines = [line for line in output.decode(errors="replace").splitlines() if line.strip()]
-    text = "".join(c if c.isprintable() else "?" for c in lines[-1].strip()) if lines else ""
-    return text if len(text) <= limit else text[:limit] + "..."
+def first_line(output: bytes) -> str:
+    """The first line of a program's output that is not blank, fit to be printed."""
+    return next(iter(_lines(output)), "it said nothing")
+
+
+def last_line(output: bytes) -> str:
+    """The last such line, "" if there is none."""
+    return next(reversed(_lines(output)), "")
+
+
+def _lines(output: bytes, limit: int = 200) -> list[str]:
+    lines = (line.strip() for line in output.decode(errors="replace").splitlines())
+    return ["".join(c if c.isprintable() else "?" for c in s)[:limit] for s in lines if s]
 
 
 def parse_report(data: bytes, wall_ns: int) -> OpReport:
@@ -156,7 +164,7 @@ def parse_object(data: bytes, what: str) -> dict[str, Any]:
     except (ValueError, RecursionError):
         table = None
     if not isinstance(table, dict):
-        raise TargetError(f"{what} is no JSON object: {last_line(data, 60)!r}")
+        raise TargetError(f"{what} is no JSON object: {last_line(data)!r:.60}")
     return table
 
 

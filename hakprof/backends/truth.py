@@ -1,0 +1,35 @@
+"""The truth test: a counter is believed after it has counted a loop whose length is known."""
+
+from hakprof import native
+from hakprof.model import Absent, Allocator, CountingBackend, Job, Target
+
+TOLERANCE = 0.005
+"""Relative; what switching a counter on and off adds to a run this short stays below it."""
+
+TIMEOUT_S = 60.0
+
+
+def job(kernel: str, turns: int) -> Job:
+    """`haktruth KERNEL TURNS`: one op a turn, no allocations (contract 5)."""
+    target = Target(
+        name=f"haktruth {kernel}",
+        argv=(str(native.program("haktruth")), kernel, str(turns)),
+        is_benchmark=True,
+    )
+    allocator = Allocator(name="none", library=None)
+    return Job("truth test", 0, target, allocator, timeout_s=TIMEOUT_S)
+
+
+def problem(backend: CountingBackend, turns: int) -> str:
+    """What is wrong with the backend's count of a loop of seven instructions; "" if it is right."""
+    sample = backend.measure(job("loop7", turns))
+    if sample.problem or sample.report is None:
+        return f"truth test: {sample.problem}"
+    expected = sample.report.extra.get("truth.instructions_per_op")
+    read = next((r.value for r in sample.readings if r.name == "instructions"), None)
+    if isinstance(read, Absent) or read is None or not isinstance(expected, int | float):
+        return f"truth test: no count ({read.why if isinstance(read, Absent) else 'no reading'})"
+    turn = read / sample.report.ops
+    if abs(turn / expected - 1) > TOLERANCE:
+        return f"failed the truth test: {turn:.3f} instructions a turn of a loop of {expected:g}"
+    return ""
