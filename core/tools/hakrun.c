@@ -81,7 +81,12 @@ static void become(const struct options *options) {
     } else if (options->preload) {
         setenv("LD_PRELOAD", options->preload, 1);
     }
-    execvp(options->command[0], options->command);
+    if (strchr(options->command[0], '/')) {
+        /* execvp would hand a program for another machine to the shell, as if it were a script. */
+        execv(options->command[0], options->command);
+    } else {
+        execvp(options->command[0], options->command);
+    }
 }
 
 static void forward(int signal_number) {
