@@ -8,7 +8,7 @@ An allocator that hakprof knows by name is one file, `data/peers/NAME.toml`:
     native            true if it is installed inside this package
     preloaded         false for the C library's own, which needs no preload
     variants          pattern of further builds, chosen as NAME:VARIANT
-    private_prefix    of its functions that no other allocator can take over, such as mi_malloc
+    private           allocation functions that no other allocator takes over, such as mi_malloc
     version_pattern   regular expression, over the library's bytes, whose group is the version
     version_function  function without arguments that returns the version, a text or a number
     delegates         true if it hands calls on to glibc by design
@@ -25,11 +25,11 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 from hakprof import elf, native, process
 from hakprof.errors import InputError, UsageError
 from hakprof.model import Allocator
+from hakprof.records import from_json
 
 PEERS = Path(__file__).resolve().parent / "data" / "peers"
 LOADER_CONFIGURATION = Path("/etc/ld.so.conf")
@@ -60,7 +60,7 @@ class Peer:
     native: bool = False
     preloaded: bool = True
     variants: str = ""
-    private_prefix: str = ""
+    private: tuple[str, ...] = ()
     version_pattern: str = ""
     version_function: str = ""
     delegates: bool = False
@@ -81,9 +81,8 @@ def peers() -> Mapping[str, Peer]:
     """Every allocator with a name, by that name."""
     found = {}
     for path in sorted(PEERS.glob("*.toml")):
-        row: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
-        row["files"] = tuple(row["files"])
-        found[path.stem] = Peer(name=path.stem, **row)
+        row = tomllib.loads(path.read_text(encoding="utf-8"))
+        found[path.stem] = from_json(Peer, {"name": path.stem, **row}, path.name)
     return found
 
 
@@ -257,6 +256,7 @@ def _version(peer: Peer, path: Path | None) -> str:
     return ".".join(named)
 
 
+@functools.cache
 def _ask(function: str, path: Path | None) -> str:
     """Call `function` of a library in a process of its own; "" if that fails."""
     argv = (sys.executable, "-I", "-c", VERSION_SCRIPT, str(path or ""), function)

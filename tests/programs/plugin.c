@@ -1,0 +1,12 @@
+/* A module whose work is to allocate; see loads_plugin.c. */
+#include <stdlib.h>
+
+void *plugin_work(int count);
+
+void *plugin_work(int count) {
+    void *last = NULL;
+    for (int i = 0; i < count; i++) {
+        last = malloc(1000);
+    }
+    return last;
+}
