@@ -282,17 +282,17 @@ static uint64_t minor_faults(void) {
 static void enter_region(struct worker *self) {
     const uint64_t faults = minor_faults();
     const uint64_t cpu_ns = nanoseconds(CLOCK_THREAD_CPUTIME_ID);
+    self->begin_ns = nanoseconds(CLOCK_MONOTONIC);
     if (hakroi_begin) {
         hakroi_begin();
     }
-    self->begin_ns = nanoseconds(CLOCK_MONOTONIC);
     BENCH_MARK_BEGIN();
     bench_roi(&self->thread, run.iters);
     BENCH_MARK_END();
-    self->end_ns = nanoseconds(CLOCK_MONOTONIC);
     if (hakroi_end) {
         hakroi_end();
     }
+    self->end_ns = nanoseconds(CLOCK_MONOTONIC);
     self->cpu_ns = nanoseconds(CLOCK_THREAD_CPUTIME_ID) - cpu_ns;
     self->minor_faults = minor_faults() - faults;
 }
