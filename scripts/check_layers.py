@@ -20,7 +20,7 @@ STAGES = (
     ("plan", "store"),
     ("runner", "layout"),
     ("metrics", "figures", "attribution", "sequential"),
-    ("compare", "claims"),
+    ("compare", "claims", "scaling"),
     ("contest",),
     ("findings",),
     ("report",),
