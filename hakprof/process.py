@@ -75,6 +75,7 @@ class Outcome:
     """How it ended and what it used. Usage says nothing about a program that was timed out."""
 
     exit: Exit
+    pid: int  # of the process that was started; wrapper and hakrun become the program by exec
     wall_ns: int
     user_ns: int
     system_ns: int
@@ -241,6 +242,7 @@ def _collect(
     child.returncode = os.waitstatus_to_exitcode(status)
     return Outcome(
         exit=Exit(ExitKind.TIMEOUT, signal.SIGKILL) if timed_out else _exit(child.returncode),
+        pid=child.pid,
         wall_ns=time.monotonic_ns() - started_ns,
         user_ns=round(usage.ru_utime * 1e9),
         system_ns=round(usage.ru_stime * 1e9),

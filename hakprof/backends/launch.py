@@ -92,6 +92,13 @@ def sample(job: Job, backend: str, outcome: Outcome, readings: Sequence[Reading]
     )
 
 
+def unavailable(job: Job, backend: str, outcome: Outcome, reading: Reading) -> Sample:
+    """The tool failed on a program that is none the worse for it: an Absent, and no problem."""
+    return Sample(
+        arm=job.arm, index=job.index, backend=backend, exit=outcome.exit, readings=(reading,)
+    )
+
+
 def with_readings(sample: Sample, more: Iterable[Reading]) -> Sample:
     """The sample with further readings."""
     return dataclasses.replace(sample, readings=(*sample.readings, *more))

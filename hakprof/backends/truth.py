@@ -1,7 +1,16 @@
 """The truth test: a counter is believed after it has counted a loop whose length is known."""
 
 from hakprof import native
-from hakprof.model import Absent, Allocator, CountingBackend, Job, Target
+from hakprof.errors import HakprofError
+from hakprof.model import (
+    Absent,
+    Allocator,
+    Availability,
+    CountingBackend,
+    Job,
+    Sample,
+    Target,
+)
 
 TOLERANCE = 0.005
 """Relative; what switching a counter on and off adds to a run this short stays below it."""
@@ -20,11 +29,19 @@ def job(kernel: str, turns: int) -> Job:
     return Job("truth test", 0, target, allocator, timeout_s=TIMEOUT_S)
 
 
-def problem(backend: CountingBackend, turns: int) -> str:
-    """What is wrong with the backend's count of a loop of seven instructions; "" if it is right."""
-    sample = backend.measure(job("loop7", turns))
+def availability(backend: CountingBackend, turns: int, label: str, advice: str) -> Availability:
+    """Whether the backend counts a loop of `turns` turns right; if not, `advice` is given."""
+    try:
+        why = _problem(backend.measure(job("loop7", turns)))
+    except HakprofError as error:
+        return Availability(usable=False, label=label, why=error.message, advice=error.advice)
+    return Availability(usable=not why, label=label, why=why, advice=advice if why else "")
+
+
+def _problem(sample: Sample) -> str:
+    """What is wrong with the count of a loop whose length the sample's report knows."""
     if sample.problem or sample.report is None:
-        return f"truth test: {sample.problem}"
+        return f"truth test: {sample.problem or 'no report'}"
     expected = sample.report.extra.get("truth.instructions_per_op")
     read = next((r.value for r in sample.readings if r.name == "instructions"), None)
     if isinstance(read, Absent) or read is None or not isinstance(expected, int | float):
