@@ -150,7 +150,7 @@ def _environment(command: Command) -> dict[str, str]:
 def _full_argv(command: Command, writers: Mapping[str, int]) -> list[str]:
     """wrapper, then hakrun if it has something to do, then the program."""
     wrapper = [
-        re.sub(r"\{fd:(\w+)\}", lambda match: str(writers[match[1]]), part)
+        re.sub(r"\{fd:([^{}]+)\}", lambda match: str(writers[match[1]]), part)
         for part in command.wrapper
     ]
     if not command.preload and not command.account:
