@@ -22,6 +22,7 @@ from hakprof.errors import InputError
 
 SUPPORTED_VERSION = 1
 COMMON_KEYS = ("unit", "meaning", "layer", "stage")
+COMMON_TABLES = ("version", "counter", "identity")
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
@@ -47,6 +48,8 @@ class Schema:
     digest: str  # sha256 of the file, hexadecimal
     counters: Mapping[str, Counter]
     identities: Mapping[str, str]
+    extra: Mapping[str, Any]
+    """tables that only the reader of this file knows: the axes of hakmem's counters"""
 
 
 def load(path: Path) -> Schema:
@@ -70,6 +73,7 @@ def load(path: Path) -> Schema:
             name: _text(path, f"identity.{name}", rule)
             for name, rule in _rows(path, table, "identity")
         },
+        extra={name: rows for name, rows in table.items() if name not in COMMON_TABLES},
     )
 
 

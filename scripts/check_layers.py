@@ -16,7 +16,7 @@ STAGES = (
     ("model", "records"),
     ("process", "native", "schema"),
     ("environment", "allocators", "benchmarks", "elf"),
-    ("backends", "audit", "evidence", "proof", "census", "symbols"),
+    ("backends", "audit", "evidence", "proof", "census", "counters", "symbols"),
     ("plan", "store"),
     ("runner", "layout"),
     ("metrics", "figures", "attribution", "sequential"),

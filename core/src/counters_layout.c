@@ -1,0 +1,143 @@
+/* Made by scripts/generate_counters.py from counters/hakmem.toml; not edited by hand. */
+/* clang-format off */
+#include "counters_layout.h"
+
+#include <stddef.h>
+
+static const struct hk_axis hk_class_axis = {105, NULL};
+static const char *const hk_stage_members[] = {
+    "spare",
+    "central",
+    "partial",
+    "carve",
+    "recycled",
+    "superslab",
+    "mmap",
+};
+static const struct hk_axis hk_stage_axis = {7, hk_stage_members};
+static const char *const hk_early_members[] = {
+    "cache_empty",
+    "no_room",
+    "size_zero",
+    "size_run",
+    "size_large",
+    "size_absurd",
+    "bad_alignment",
+    "no_thread",
+    "dead_thread",
+    "booting",
+    "null",
+    "foreign",
+    "central_full",
+    "no_memory",
+};
+static const struct hk_axis hk_early_axis = {14, hk_early_members};
+static const char *const hk_os_call_members[] = {
+    "mmap",
+    "munmap",
+    "mremap",
+    "mprotect",
+    "purge",
+    "huge",
+};
+static const struct hk_axis hk_os_call_axis = {6, hk_os_call_members};
+static const char *const hk_lock_kind_members[] = {
+    "class",
+    "superslab",
+    "large",
+    "threads",
+    "meta",
+};
+static const struct hk_axis hk_lock_kind_axis = {5, hk_lock_kind_members};
+
+const struct hk_counter_row hk_counter_rows[] = {
+    {"cache_hit", 0, &hk_class_axis, NULL},
+    {"refill_served", 105, &hk_class_axis, NULL},
+    {"requested_bytes", 210, &hk_class_axis, NULL},
+    {"run_alloc", 315, NULL, NULL},
+    {"run_requested_bytes", 316, NULL, NULL},
+    {"run_given_bytes", 317, NULL, NULL},
+    {"large_alloc", 318, NULL, NULL},
+    {"large_requested_bytes", 319, NULL, NULL},
+    {"large_given_bytes", 320, NULL, NULL},
+    {"alloc_failed", 321, NULL, NULL},
+    {"calloc", 322, NULL, NULL},
+    {"aligned", 323, NULL, NULL},
+    {"realloc_in_place", 324, NULL, NULL},
+    {"realloc_moved", 325, NULL, NULL},
+    {"early_return", 326, &hk_early_axis, NULL},
+    {"stage_attempt", 340, &hk_stage_axis, &hk_class_axis},
+    {"stage_success", 1075, &hk_stage_axis, &hk_class_axis},
+    {"stage_block", 1810, &hk_stage_axis, &hk_class_axis},
+    {"stage_cycle", 2545, &hk_stage_axis, NULL},
+    {"carved", 2552, &hk_class_axis, NULL},
+    {"tls_sll", 2657, &hk_class_axis, NULL},
+    {"tls_sll_overflow", 2762, &hk_class_axis, NULL},
+    {"threadless_free", 2867, &hk_class_axis, NULL},
+    {"run_free", 2972, NULL, NULL},
+    {"run_freed_bytes", 2973, NULL, NULL},
+    {"large_free", 2974, NULL, NULL},
+    {"large_freed_bytes", 2975, NULL, NULL},
+    {"overflow", 2976, &hk_class_axis, NULL},
+    {"cap_grown", 3081, &hk_class_axis, NULL},
+    {"central_list", 3186, &hk_class_axis, NULL},
+    {"central_block", 3291, &hk_class_axis, NULL},
+    {"ss_local", 3396, &hk_class_axis, NULL},
+    {"ss_remote", 3501, &hk_class_axis, NULL},
+    {"slab_opened", 3606, &hk_class_axis, NULL},
+    {"slab_retired", 3711, &hk_class_axis, NULL},
+    {"superslab_mapped", 3816, NULL, NULL},
+    {"superslab_emptied", 3817, NULL, NULL},
+    {"superslab_reused", 3818, NULL, NULL},
+    {"superslab_unmapped", 3819, NULL, NULL},
+    {"large_mapped", 3820, NULL, NULL},
+    {"large_reused", 3821, NULL, NULL},
+    {"large_cached", 3822, NULL, NULL},
+    {"large_unmapped", 3823, NULL, NULL},
+    {"os_call", 3824, &hk_os_call_axis, NULL},
+    {"os_call_failed", 3830, &hk_os_call_axis, NULL},
+    {"os_call_bytes", 3836, &hk_os_call_axis, NULL},
+    {"purge_round", 3842, NULL, NULL},
+    {"purge_call", 3843, NULL, NULL},
+    {"purge_bytes", 3844, NULL, NULL},
+    {"trim", 3845, NULL, NULL},
+    {"lock_wait", 3846, &hk_lock_kind_axis, NULL},
+    {"thread_started", 3851, NULL, NULL},
+    {"thread_exited", 3852, NULL, NULL},
+};
+const uint32_t hk_counter_row_count = 53;
+
+const struct hk_counter_row hk_gauge_rows[] = {
+    {"superslab_live", 0, NULL, NULL},
+    {"superslab_live_peak", 1, NULL, NULL},
+    {"large_live_bytes", 2, NULL, NULL},
+    {"large_live_bytes_peak", 3, NULL, NULL},
+};
+const uint32_t hk_gauge_row_count = 4;
+
+const char hk_layout_text[] =
+    "{\"schema\":\"hakmem\",\"version\":1,\"hash\":\"fc17d37e22505046\",\"axes\":{\"class\":105,\"st"
+    "age\":[\"spare\",\"central\",\"partial\",\"carve\",\"recycled\",\"superslab\",\"mmap\"],\"early\""
+    ":[\"cache_empty\",\"no_room\",\"size_zero\",\"size_run\",\"size_large\",\"size_absurd\",\"bad"
+    "_alignment\",\"no_thread\",\"dead_thread\",\"booting\",\"null\",\"foreign\",\"central_full\","
+    "\"no_memory\"],\"os_call\":[\"mmap\",\"munmap\",\"mremap\",\"mprotect\",\"purge\",\"huge\"],\"loc"
+    "k_kind\":[\"class\",\"superslab\",\"large\",\"threads\",\"meta\"]},\"counters\":[[\"cache_hit\""
+    ",[\"class\"]],[\"refill_served\",[\"class\"]],[\"requested_bytes\",[\"class\"]],[\"run_allo"
+    "c\",[]],[\"run_requested_bytes\",[]],[\"run_given_bytes\",[]],[\"large_alloc\",[]],[\"la"
+    "rge_requested_bytes\",[]],[\"large_given_bytes\",[]],[\"alloc_failed\",[]],[\"calloc\","
+    "[]],[\"aligned\",[]],[\"realloc_in_place\",[]],[\"realloc_moved\",[]],[\"early_return\","
+    "[\"early\"]],[\"stage_attempt\",[\"stage\",\"class\"]],[\"stage_success\",[\"stage\",\"class\""
+    "]],[\"stage_block\",[\"stage\",\"class\"]],[\"stage_cycle\",[\"stage\"]],[\"carved\",[\"class"
+    "\"]],[\"tls_sll\",[\"class\"]],[\"tls_sll_overflow\",[\"class\"]],[\"threadless_free\",[\"cl"
+    "ass\"]],[\"run_free\",[]],[\"run_freed_bytes\",[]],[\"large_free\",[]],[\"large_freed_by"
+    "tes\",[]],[\"overflow\",[\"class\"]],[\"cap_grown\",[\"class\"]],[\"central_list\",[\"class\""
+    "]],[\"central_block\",[\"class\"]],[\"ss_local\",[\"class\"]],[\"ss_remote\",[\"class\"]],[\""
+    "slab_opened\",[\"class\"]],[\"slab_retired\",[\"class\"]],[\"superslab_mapped\",[]],[\"sup"
+    "erslab_emptied\",[]],[\"superslab_reused\",[]],[\"superslab_unmapped\",[]],[\"large_ma"
+    "pped\",[]],[\"large_reused\",[]],[\"large_cached\",[]],[\"large_unmapped\",[]],[\"os_cal"
+    "l\",[\"os_call\"]],[\"os_call_failed\",[\"os_call\"]],[\"os_call_bytes\",[\"os_call\"]],[\"p"
+    "urge_round\",[]],[\"purge_call\",[]],[\"purge_bytes\",[]],[\"trim\",[]],[\"lock_wait\",[\""
+    "lock_kind\"]],[\"thread_started\",[]],[\"thread_exited\",[]]],\"gauges\":[[\"superslab_l"
+    "ive\",[]],[\"superslab_live_peak\",[]],[\"large_live_bytes\",[]],[\"large_live_bytes_p"
+    "eak\",[]]]}";
+const uint32_t hk_layout_text_bytes = sizeof(hk_layout_text) - 1;
