@@ -7,7 +7,7 @@ its first lines: what cannot be read is counted, never guessed at.
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 from hakprof.errors import InputError
 from hakprof.records import from_json
@@ -32,7 +32,7 @@ class Calls:
 
 
 @dataclass(frozen=True, slots=True)
-class AuditLine:
+class StartLine:
     """One program image, as its own dynamic loader bound it."""
 
     pid: int
@@ -50,6 +50,17 @@ class AuditLine:
 
 
 @dataclass(frozen=True, slots=True)
+class ExitLine:
+    """A process that ended by itself, a forked one as well."""
+
+    pid: int
+    ppid: int
+    exe: str
+    libc_obtained: int | None  # bytes that glibc's own malloc has from the system
+    libc_copies: int  # C libraries that are mapped
+
+
+@dataclass(frozen=True, slots=True)
 class ExecLine:
     """One program image that the process tree executed, as the kernel saw it."""
 
@@ -61,44 +72,47 @@ class ExecLine:
     secure: bool
 
 
-Line = TypeVar("Line", AuditLine, ExecLine)
-
-
 @dataclass(frozen=True, slots=True)
-class Lines(Generic[Line]):
-    """All lines that could be read, in the order in which they were written."""
+class Lines:
+    """What a run's processes wrote, in order."""
 
-    read: tuple[Line, ...]
-    unreadable: int
+    starts: tuple[StartLine, ...] = ()
+    exits: tuple[ExitLine, ...] = ()
+    execs: tuple[ExecLine, ...] = ()
+    unreadable: int = 0
     error: str = ""  # what the writer itself says it could not do
 
 
-def audit_lines(text: bytes) -> Lines[AuditLine]:
-    """What the preloaded audit wrote."""
-    return _lines(text, "hakaudit", AuditLine)
+def audit_lines(text: bytes) -> Lines:
+    """What the preloaded audit wrote: `starts` and `exits`."""
+    return _lines(text, "hakaudit")
 
 
-def exec_lines(text: bytes) -> Lines[ExecLine]:
-    """What `hakrun --trace-exec` wrote."""
-    return _lines(text, "hakexec", ExecLine)
+def exec_lines(text: bytes) -> Lines:
+    """What `hakrun --trace-exec` wrote: `execs`."""
+    return _lines(text, "hakexec")
 
 
-def _lines(text: bytes, tag: str, cls: type[Line]) -> Lines[Line]:
-    read = []
+def _lines(text: bytes, tag: str) -> Lines:
+    read: list[StartLine | ExitLine | ExecLine] = []
     unreadable = 0
     error = ""
-    for line in text.decode(errors="surrogateescape").split("\n"):
-        if not line:
-            continue
+    for line in filter(None, text.decode(errors="surrogateescape").split("\n")):
         try:
             data = _tagged(line, tag)
             if "error" in data:
                 error = str(data["error"])
             else:
-                read.append(from_json(cls, data))
+                read.append(from_json(_kind(data), data))
         except (ValueError, RecursionError, InputError):
             unreadable += 1
-    return Lines(tuple(read), unreadable, error)
+    return Lines(
+        starts=tuple(line for line in read if isinstance(line, StartLine)),
+        exits=tuple(line for line in read if isinstance(line, ExitLine)),
+        execs=tuple(line for line in read if isinstance(line, ExecLine)),
+        unreadable=unreadable,
+        error=error,
+    )
 
 
 def _tagged(line: str, tag: str) -> dict[str, Any]:
@@ -106,3 +120,9 @@ def _tagged(line: str, tag: str) -> dict[str, Any]:
     if not isinstance(data, dict) or data.get(tag) != VERSION:
         raise InputError(f"not version {VERSION} of {tag}")
     return data
+
+
+def _kind(data: Mapping[str, Any]) -> type[StartLine] | type[ExitLine] | type[ExecLine]:
+    if "hakexec" in data:
+        return ExecLine
+    return ExitLine if data.get("at") == "exit" else StartLine

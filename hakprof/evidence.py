@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from hakprof import allocators, elf
-from hakprof.audit import AuditLine
+from hakprof.audit import ExitLine, StartLine
 from hakprof.errors import InputError
 from hakprof.model import Allocator, Evidence, Verdict
 
@@ -24,7 +24,7 @@ _SYSTEM = ("ld-*.so*", "ld.so*", "libc.so.6", "libhakaudit.so", "linux-vdso*")
 _BUILD_ID_SHOWN = 12
 
 
-def of_image(allocator: Allocator, line: AuditLine) -> Iterator[Evidence]:
+def of_image(allocator: Allocator, line: StartLine) -> Iterator[Evidence]:
     """All that can be said about one image, each check that applies once."""
     yield _bindings(allocator, line)
     yield from _build(allocator, line)
@@ -33,7 +33,26 @@ def of_image(allocator: Allocator, line: AuditLine) -> Iterator[Evidence]:
     yield from _own_calls(allocator, line)
 
 
-def served_by(allocator: Allocator, line: AuditLine) -> str:
+def at_exit(allocator: Allocator, line: ExitLine) -> Iterator[Evidence]:
+    """What went past the allocator while the program ran."""
+    if is_glibc(allocator) or _delegates(allocator):
+        return
+    if line.libc_obtained:
+        yield _refuted(
+            "glibc at exit",
+            f"glibc's own malloc holds {line.libc_obtained} bytes: later calls, or those of a "
+            "module (RTLD_DEEPBIND), went to it",
+        )
+    elif line.libc_obtained is not None:
+        yield _proven("glibc at exit", "glibc's own malloc was never used")
+    if line.libc_copies > 1:
+        yield _unproven(
+            "glibc at exit",
+            f"{line.libc_copies} C libraries are loaded (dlmopen): each has a malloc of its own",
+        )
+
+
+def served_by(allocator: Allocator, line: StartLine) -> str:
     """Whose malloc it was, by name."""
     owner = line.owner("malloc")
     if owner == line.exe or _hidden_malloc(line):
@@ -52,13 +71,19 @@ def is_glibc(allocator: Allocator) -> bool:
     return peer is not None and peer.name == GLIBC
 
 
+def _delegates(allocator: Allocator) -> bool:
+    """Whether handing calls on to glibc is what it is made for."""
+    peer = allocators.peer_of(allocator)
+    return peer is not None and peer.delegates
+
+
 def _is(allocator: Allocator, file: str) -> bool:
     if allocator.library is None:
         return allocators.name_of(Path(file)) == allocator.name
     return Path(file).resolve() == allocator.library.resolve()
 
 
-def _bindings(allocator: Allocator, line: AuditLine) -> Evidence:
+def _bindings(allocator: Allocator, line: StartLine) -> Evidence:
     """Who defines each entry point, as the loader resolves it."""
     owners: dict[str, list[str]] = {}
     for function in elf.ENTRY_POINTS:
@@ -77,7 +102,7 @@ def _bindings(allocator: Allocator, line: AuditLine) -> Evidence:
     return _refuted("bindings", "; ".join(_whose(line, *item) for item in owners.items()))
 
 
-def _whose(line: AuditLine, owner: str, functions: list[str]) -> str:
+def _whose(line: StartLine, owner: str, functions: list[str]) -> str:
     names = ", ".join(functions)
     if len(functions) == len(elf.ENTRY_POINTS):
         names = f"all {len(functions)} entry points"
@@ -86,7 +111,7 @@ def _whose(line: AuditLine, owner: str, functions: list[str]) -> str:
     return f"{names}: {owner or 'nobody'}"
 
 
-def _imported(line: AuditLine, functions: set[str]) -> set[str]:
+def _imported(line: StartLine, functions: set[str]) -> set[str]:
     """Which of `functions` the program or a library of it imports, but for the C library's own."""
     used: set[str] = set()
     for file in [line.exe, *_libraries(line)]:
@@ -97,7 +122,7 @@ def _imported(line: AuditLine, functions: set[str]) -> set[str]:
     return used
 
 
-def _libraries(line: AuditLine) -> list[str]:
+def _libraries(line: StartLine) -> list[str]:
     """What is mapped beside the program, the loader, the C library and the allocator."""
     return [
         file
@@ -107,7 +132,7 @@ def _libraries(line: AuditLine) -> list[str]:
     ]
 
 
-def _build(allocator: Allocator, line: AuditLine) -> Iterator[Evidence]:
+def _build(allocator: Allocator, line: StartLine) -> Iterator[Evidence]:
     """Whether the mapped library is the very build that was named, not one that replaced it."""
     owner = line.owner("malloc")
     if not _is(allocator, owner):
@@ -130,11 +155,10 @@ def _build(allocator: Allocator, line: AuditLine) -> Iterator[Evidence]:
         )
 
 
-def _glibc_statistics(allocator: Allocator, line: AuditLine) -> Iterator[Evidence]:
+def _glibc_statistics(allocator: Allocator, line: StartLine) -> Iterator[Evidence]:
     """Whether glibc's own malloc moved while the audit allocated: a wrapper gives itself away."""
     use = line.libc_mallinfo
-    peer = allocators.peer_of(allocator)
-    if use is None or (peer and peer.delegates):
+    if use is None or _delegates(allocator):
         return
     grown = use.after - use.before
     if is_glibc(allocator):
@@ -150,7 +174,7 @@ def _glibc_statistics(allocator: Allocator, line: AuditLine) -> Iterator[Evidenc
         yield _proven("glibc statistics", "did not grow: no call is handed on to glibc")
 
 
-def _counted_calls(line: AuditLine) -> Iterator[Evidence]:
+def _counted_calls(line: StartLine) -> Iterator[Evidence]:
     """The allocator's own word, where it has one."""
     if line.calls is None:
         return
@@ -158,7 +182,7 @@ def _counted_calls(line: AuditLine) -> Iterator[Evidence]:
     yield (_proven if line.calls.allocs else _refuted)("counted calls", said)
 
 
-def _own_calls(allocator: Allocator, line: AuditLine) -> Iterator[Evidence]:
+def _own_calls(allocator: Allocator, line: StartLine) -> Iterator[Evidence]:
     """Whether the program's own calls go through the loader at all."""
     try:
         facts = elf.read(Path(line.exe))
@@ -205,7 +229,7 @@ def _allocates(file: str) -> bool:
     return not imports.isdisjoint(elf.ENTRY_POINTS)
 
 
-def _hidden_malloc(line: AuditLine) -> bool:
+def _hidden_malloc(line: StartLine) -> bool:
     try:
         return "malloc" in elf.read(Path(line.exe)).hidden
     except InputError:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hakprof import elf, evidence, native, process
-from hakprof.audit import AuditLine, ExecLine, Lines, audit_lines, exec_lines
+from hakprof.audit import ExecLine, ExitLine, Lines, StartLine, audit_lines, exec_lines
 from hakprof.errors import InputError
 from hakprof.evidence import ITSELF
 from hakprof.model import Allocator, Evidence, Exit, ExitKind, Proof, Verdict
@@ -42,9 +42,14 @@ def judge(seen: Observed) -> Proof:
     """The verdict over the whole process tree of one run."""
     audited = audit_lines(seen.audit)
     started = elf.started_file(seen.program)
-    main = next((line for line in audited.read if Path(line.exe) == started), None)
+    main = next((line for line in audited.starts if Path(line.exe) == started), None)
     found = list(_ignored_by_loader(seen))
-    found += evidence.of_image(seen.allocator, main) if main else [_missing(seen, started)]
+    if main:
+        found += evidence.of_image(seen.allocator, main)
+        ended = [line for line in audited.exits if (line.pid, line.exe) == (main.pid, main.exe)]
+        found += [item for line in ended for item in evidence.at_exit(seen.allocator, line)]
+    else:
+        found.append(_missing(seen, started))
     found += _further_images(seen, main, audited)
     return Proof(
         expected=seen.allocator.name,
@@ -113,18 +118,16 @@ def _unaudited(started: Path) -> str:
         return ""
 
 
-def _further_images(
-    seen: Observed, main: AuditLine | None, audited: Lines[AuditLine]
-) -> Iterator[Evidence]:
+def _further_images(seen: Observed, main: StartLine | None, audited: Lines) -> Iterator[Evidence]:
     """Children, and what the program turned itself into: whether they run as it does."""
     if audited.unreadable:
         yield Evidence("audit", Verdict.UNPROVEN, f"{audited.unreadable} lines are unreadable")
-    others = [line for line in audited.read if line is not main]
-    against = [item for line in others for item in _against(seen.allocator, line)]
+    others = [line for line in audited.starts if line is not main]
+    against = list(_against(seen.allocator, main, audited))
     if seen.execs is not None:
         traced = exec_lines(seen.execs)
-        if traced.error or traced.unreadable:
-            why = traced.error or "unreadable lines"
+        if traced.error or traced.unreadable or not traced.execs:
+            why = traced.error or "the tracer's lines are missing or unreadable"
             yield Evidence("process tree", Verdict.UNPROVEN, f"was not traced: {why}")
         against += _unaudited_images(seen, main, audited, traced)
     if against:
@@ -136,24 +139,32 @@ def _further_images(
         yield Evidence("process tree", Verdict.PROVEN, f"{len(others)} more images, the same")
 
 
-def _against(allocator: Allocator, line: AuditLine) -> list[Evidence]:
-    """What speaks against the allocator in a further image, with the image named."""
-    return [
-        Evidence(item.check, item.verdict, f"{line.exe} (pid {line.pid}): {item.detail}")
-        for item in evidence.of_image(allocator, line)
-        if item.verdict is not Verdict.PROVEN
+def _against(allocator: Allocator, main: StartLine | None, audited: Lines) -> Iterator[Evidence]:
+    """What speaks against the allocator in other processes, with the process named."""
+    seen: list[tuple[StartLine | ExitLine, Iterator[Evidence]]] = [
+        (line, evidence.of_image(allocator, line)) for line in audited.starts if line is not main
     ]
+    seen += [
+        (line, evidence.at_exit(allocator, line))
+        for line in audited.exits
+        if not main or (line.pid, line.exe) != (main.pid, main.exe)
+    ]
+    for line, items in seen:
+        for item in items:
+            if item.verdict is not Verdict.PROVEN:
+                detail = f"{line.exe} (pid {line.pid}): {item.detail}"
+                yield Evidence(item.check, item.verdict, detail)
 
 
 def _unaudited_images(
-    seen: Observed, main: AuditLine | None, audited: Lines[AuditLine], traced: Lines[ExecLine]
+    seen: Observed, main: StartLine | None, audited: Lines, traced: Lines
 ) -> Iterator[Evidence]:
     """Images that ran and wrote no line, except the started program, which `_missing` explains."""
-    written = Counter((line.pid, line.exe) for line in audited.read)
+    written = Counter((line.pid, line.exe) for line in audited.starts)
     launcher = str(native.program("hakrun").resolve())
     started = str(elf.started_file(seen.program))
     explained = main is not None
-    for image in traced.read:
+    for image in traced.execs:
         if image.exe == launcher:
             continue
         if not explained and image.exe == started:

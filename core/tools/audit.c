@@ -1,0 +1,335 @@
+/* libhakaudit.so: preloaded after an allocator, says who serves the allocation calls of the
+ * process.
+ *
+ * It replaces no allocation function. It writes one line when the program starts and one when it
+ * exits, to the descriptor that HAKAUDIT_FD names; contract 2 of docs/architecture.md. Nothing here
+ * allocates but the allocations that are the audit. */
+#define _GNU_SOURCE /* RTLD_DEFAULT, dladdr1, dl_iterate_phdr */
+#include "hakmem.h"
+#include "line.h"
+
+#include <dlfcn.h>
+#include <elf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <gnu/lib-names.h>
+#include <link.h>
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+enum {
+    ALLOCATIONS = 2000,
+    LARGE_EVERY = 200,   /* one allocation in so many is of 128 B..64 KiB, the rest is smaller */
+    ROOM_FOR_TAIL = 256, /* of the line, kept for what follows the list of objects */
+    BUILD_ID_LIMIT = 32,
+};
+
+static const char *const entry_points[] = {
+    "malloc",        "free",           "calloc", "realloc", "memalign",
+    "aligned_alloc", "posix_memalign", "valloc", "pvalloc", "malloc_usable_size",
+};
+enum { ENTRY_POINTS = sizeof entry_points / sizeof entry_points[0] };
+
+/* Of glibc's <malloc.h>, where an older one may lack the second. */
+struct mallinfo_of_int {
+    int arena, ordblks, smblks, hblks, hblkhd, usmblks, fsmblks, uordblks, fordblks, keepcost;
+};
+struct mallinfo_of_size {
+    size_t arena, ordblks, smblks, hblks, hblkhd, usmblks, fsmblks, uordblks, fordblks, keepcost;
+};
+
+struct libc_use {
+    size_t in_use, obtained; /* bytes: in blocks, and from the system */
+};
+
+static char exe[PATH_MAX];
+static void *blocks[ALLOCATIONS];
+
+/* What glibc's own malloc says, whoever has replaced its mallinfo. 0 if it cannot be asked. */
+static int libc_read(struct libc_use *use) {
+    struct mallinfo_of_size (*sizes)(void) = NULL;
+    struct mallinfo_of_int (*ints)(void) = NULL;
+    void *libc = dlopen(LIBC_SO, RTLD_LAZY | RTLD_NOLOAD);
+    if (!libc) {
+        return 0;
+    }
+    *(void **)&sizes = dlsym(libc, "mallinfo2");
+    *(void **)&ints = dlsym(libc, "mallinfo");
+    dlclose(libc);
+    if (sizes) {
+        const struct mallinfo_of_size info = sizes();
+        *use = (struct libc_use){info.uordblks + info.hblkhd, info.arena + info.hblkhd};
+    } else if (ints) { /* wraps at 4 GiB; what it held before the program began is far below */
+        const struct mallinfo_of_int info = ints();
+        *use = (struct libc_use){(unsigned)info.uordblks + (size_t)(unsigned)info.hblkhd,
+                                 (unsigned)info.arena + (size_t)(unsigned)info.hblkhd};
+    }
+    return sizes || ints;
+}
+
+/* What the allocator itself has counted; 0 if it does not offer that. */
+static int counted_read(struct hak_stats *stats) {
+    size_t (*read_stats)(struct hak_stats *, size_t) = NULL;
+    *(void **)&read_stats = dlsym(RTLD_DEFAULT, "hak_stats_read");
+    return read_stats && read_stats(stats, sizeof *stats) >= sizeof stats->allocs * 2;
+}
+
+/* Who defines `address`: the object, and the name and table entry of the symbol. */
+struct definition {
+    const struct link_map *object;
+    const char *symbol;
+    const ElfW(Sym) * entry;
+};
+
+static struct definition definition_of(const void *address) {
+    struct definition found = {NULL, NULL, NULL};
+    Dl_info info;
+    struct link_map *object = NULL;
+    const ElfW(Sym) *entry = NULL;
+    if (address && dladdr1(address, &info, (void **)&object, RTLD_DL_LINKMAP) &&
+        dladdr1(address, &info, (void **)&entry, RTLD_DL_SYMENT)) {
+        found = (struct definition){object, info.dli_sname, entry};
+    }
+    return found;
+}
+
+/* Where a program of fixed address takes the address of an imported function, its own jump to the
+ * function stands for it everywhere (the "canonical PLT entry"): look behind that. */
+static struct definition defined_behind(const struct link_map *program, const char *function) {
+    struct definition found = {NULL, NULL, NULL};
+    for (const struct link_map *next = program->l_next; next; next = next->l_next) {
+        void *handle = dlopen(next->l_name, RTLD_LAZY | RTLD_NOLOAD);
+        if (handle) {
+            found = definition_of(dlsym(handle, function));
+            dlclose(handle);
+        }
+        if (found.object == next) {
+            return found;
+        }
+    }
+    return (struct definition){NULL, NULL, NULL};
+}
+
+static struct definition definition_for(const char *function) {
+    const struct definition found = definition_of(dlsym(RTLD_DEFAULT, function));
+    const int is_jump = found.entry && found.entry->st_shndx == SHN_UNDEF;
+    return is_jump ? defined_behind(found.object, function) : found;
+}
+
+/* The canonical path of an object that the loader calls `name`, "" for the program itself. */
+static int canonical_path(const char *name, char path[PATH_MAX]) {
+    if (!name[0]) {
+        memcpy(path, exe, sizeof exe);
+        return 1;
+    }
+    return realpath(name, path) != NULL;
+}
+
+static void add_entries(struct line *line) {
+    line_add(line, ",\"entry\":{");
+    for (int i = 0; i < ENTRY_POINTS; i++) {
+        char path[PATH_MAX];
+        const struct definition found = definition_for(entry_points[i]);
+        line_add(line, "%s\"%s\":", i ? "," : "", entry_points[i]);
+        if (!found.object || !canonical_path(found.object->l_name, path)) {
+            line_add_string(line, NULL);
+            continue;
+        }
+        line_add(line, "[");
+        line_add_string(line, path);
+        line_add(line, ",");
+        line_add_string(line, found.symbol);
+        line_add(line, "]");
+    }
+    line_add(line, "}");
+}
+
+/* The build id among the notes of one object, as hexadecimal text; "" if there is none. */
+static void build_id_of(const struct dl_phdr_info *object, char text[2 * BUILD_ID_LIMIT + 1]) {
+    text[0] = '\0';
+    for (int i = 0; i < object->dlpi_phnum; i++) {
+        const ElfW(Phdr) *segment = &object->dlpi_phdr[i];
+        if (segment->p_type != PT_NOTE) {
+            continue;
+        }
+        const size_t align = segment->p_align == 8 ? 8 : 4;
+        const unsigned char *at = (const unsigned char *)(object->dlpi_addr + segment->p_vaddr);
+        const unsigned char *end = at + segment->p_memsz;
+        while (at + sizeof(ElfW(Nhdr)) <= end) {
+            const ElfW(Nhdr) *note = (const ElfW(Nhdr) *)(const void *)at;
+            const unsigned char *name = at + sizeof *note;
+            const unsigned char *id = name + (note->n_namesz + align - 1) / align * align;
+            if (note->n_type == NT_GNU_BUILD_ID && note->n_namesz == sizeof "GNU" &&
+                memcmp(name, "GNU", sizeof "GNU") == 0 && note->n_descsz <= BUILD_ID_LIMIT) {
+                for (size_t byte = 0; byte < note->n_descsz; byte++) {
+                    snprintf(text + 2 * byte, 3, "%02x", id[byte]);
+                }
+                return;
+            }
+            at = id + (note->n_descsz + align - 1) / align * align;
+        }
+    }
+}
+
+struct object_list {
+    struct line *line;
+    const char *owner; /* the object whose malloc it is is listed first: it always has room */
+    int owner_only;
+    int written, left_out;
+};
+
+static int add_object(struct dl_phdr_info *object, size_t size, void *data) {
+    (void)size;
+    struct object_list *list = data;
+    char path[PATH_MAX], id[2 * BUILD_ID_LIMIT + 1];
+    if ((strcmp(object->dlpi_name, list->owner) == 0) != list->owner_only ||
+        !canonical_path(object->dlpi_name, path)) { /* the vdso is no file */
+        return 0;
+    }
+    build_id_of(object, id);
+    if (list->line->length + strlen(path) + sizeof id + ROOM_FOR_TAIL > sizeof list->line->bytes) {
+        list->left_out++;
+        return 0;
+    }
+    line_add(list->line, "%s[", list->written++ ? "," : "");
+    line_add_string(list->line, path);
+    line_add(list->line, ",\"%s\"]", id);
+    return 0;
+}
+
+static void add_objects(struct line *line) {
+    const struct link_map *owner = definition_for("malloc").object;
+    struct object_list list = {.line = line, .owner = owner ? owner->l_name : "", .owner_only = 1};
+    line_add(line, ",\"maps\":[");
+    dl_iterate_phdr(add_object, &list);
+    list.owner_only = 0;
+    dl_iterate_phdr(add_object, &list);
+    line_add(line, "],\"maps_left_out\":%d", list.left_out);
+}
+
+static size_t size_of_allocation(int i) {
+    return i % LARGE_EVERY ? 16 + (size_t)(i % 4) * 16 : (size_t)128 << (i / LARGE_EVERY);
+}
+
+/* Allocates, lets `*during` be read while all is held, and gives all back. The functions are called
+ * by address: the compiler can neither remove the pairs nor know whose they are. */
+static void allocate_and_free(struct libc_use *during) {
+    void *(*allocate)(size_t) = NULL;
+    void (*release)(void *) = NULL;
+    *(void **)&allocate = dlsym(RTLD_DEFAULT, "malloc");
+    *(void **)&release = dlsym(RTLD_DEFAULT, "free");
+    for (int i = 0; i < ALLOCATIONS; i++) {
+        blocks[i] = allocate(size_of_allocation(i));
+        if (blocks[i]) {
+            memset(blocks[i], 1, 1);
+        }
+    }
+    libc_read(during);
+    for (int i = ALLOCATIONS; i-- > 0;) {
+        release(blocks[i]);
+    }
+}
+
+static void add_audit(struct line *line) {
+    struct libc_use before = {0, 0}, during = {0, 0};
+    struct hak_stats counted_before, counted;
+    const int counts = counted_read(&counted_before);
+    const int known = libc_read(&before);
+    allocate_and_free(&during);
+    if (known) {
+        line_add(line, ",\"libc_mallinfo\":{\"before\":%zu,\"after\":%zu}", before.in_use,
+                 during.in_use);
+    } else {
+        line_add(line, ",\"libc_mallinfo\":null");
+    }
+    if (counts && counted_read(&counted)) {
+        line_add(line, ",\"calls\":{\"allocs\":%llu,\"frees\":%llu}",
+                 (unsigned long long)(counted.allocs - counted_before.allocs),
+                 (unsigned long long)(counted.frees - counted_before.frees));
+    } else {
+        line_add(line, ",\"calls\":null");
+    }
+}
+
+/* How often a C library is mapped: a second one came with dlmopen and has a malloc of its own. */
+static int count_libc(void) {
+    FILE *maps = fopen("/proc/self/maps", "re");
+    char *text = NULL;
+    size_t capacity = 0;
+    int count = 0;
+    while (maps && getline(&text, &capacity, maps) > 0) {
+        count += strstr(text, "/" LIBC_SO "\n") && strstr(text, " 00000000 "); /* its first page */
+    }
+    free(text);
+    if (maps) {
+        fclose(maps);
+    }
+    return count;
+}
+
+static void begin(struct line *line, const char *when) {
+    line->length = 0;
+    line_add(line, "{\"hakaudit\":1,\"at\":\"%s\",\"pid\":%d,\"ppid\":%d,\"exe\":", when,
+             (int)getpid(), (int)getppid());
+    line_add_string(line, exe);
+}
+
+/* A reader that is gone must not kill the program: SIGPIPE is held back and taken in. */
+static void put(const struct line *line, int fd) {
+    sigset_t pipe_only, before;
+    sigemptyset(&pipe_only);
+    sigaddset(&pipe_only, SIGPIPE);
+    pthread_sigmask(SIG_BLOCK, &pipe_only, &before);
+    if (line_write(line, fd) != 0 && errno == EPIPE && !sigismember(&before, SIGPIPE)) {
+        sigtimedwait(&pipe_only, NULL, &(struct timespec){0, 0});
+    }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+/* A program may have closed the descriptor and opened something of its own under its number: only
+ * a pipe is written to, and at the exit only the same one. */
+static int is_ours(int fd, ino_t *inode) {
+    struct stat status;
+    return fd >= 0 && fstat(fd, &status) == 0 && S_ISFIFO(status.st_mode) &&
+           (*inode == 0 || *inode == status.st_ino) && (*inode = status.st_ino);
+}
+
+static int report_fd = -1;
+static ino_t report_inode;
+
+__attribute__((constructor)) static void audit_start(void) {
+    struct line line;
+    const ssize_t length = readlink("/proc/self/exe", exe, sizeof exe - 1);
+    exe[length > 0 ? length : 0] = '\0';
+    report_fd = line_descriptor("HAKAUDIT_FD");
+    if (!is_ours(report_fd, &report_inode)) {
+        report_fd = -1;
+        return;
+    }
+    fcntl(report_fd, F_SETFD, 0); /* children write too */
+    begin(&line, "start");
+    add_entries(&line);
+    add_audit(&line);
+    add_objects(&line);
+    line_add(&line, "}\n");
+    put(&line, report_fd);
+}
+
+__attribute__((destructor)) static void audit_exit(void) {
+    struct line line;
+    struct libc_use use;
+    if (!is_ours(report_fd, &report_inode)) {
+        return;
+    }
+    begin(&line, "exit");
+    if (libc_read(&use)) {
+        line_add(&line, ",\"libc_obtained\":%zu", use.obtained);
+    } else {
+        line_add(&line, ",\"libc_obtained\":null");
+    }
+    line_add(&line, ",\"libc_copies\":%d}\n", count_libc());
+    put(&line, report_fd);
+}
