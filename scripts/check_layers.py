@@ -13,10 +13,10 @@ ROOT = Path(__file__).resolve().parent.parent
 
 STAGES = (
     ("errors", "units", "stats"),
-    ("model", "records"),
+    ("model", "records", "profile"),
     ("process", "native", "schema"),
     ("environment", "allocators", "benchmarks", "elf"),
-    ("backends", "audit", "evidence", "proof", "census", "counters", "symbols"),
+    ("backends", "audit", "evidence", "proof", "census", "counters", "symbols", "perfdata"),
     ("plan", "store"),
     ("runner", "layout"),
     ("metrics", "figures", "attribution", "sequential"),

@@ -1,0 +1,249 @@
+"""The data section as blocks of whole records, and where each record starts.
+
+Records lie one behind the other, each with its size in its header: a chain that can only be
+followed one by one, half a microsecond each in Python. `record_starts` follows some thousand
+links at once: it guesses a record start every 4 KiB, walks all stretches in step, and
+accepts a stretch only if the one before it ends exactly where it starts. What was guessed wrong is
+walked one by one, so the answer never depends on a guess.
+"""
+
+import os
+from collections.abc import Iterator
+from typing import BinaryIO, cast
+
+import numpy as np
+import zstandard
+from numpy.typing import NDArray
+
+from hakprof.errors import InputError
+from hakprof.perfdata.header import Header
+from hakprof.perfdata.layout import Feature, Order, Record, Words
+
+Starts = NDArray[np.int64]
+
+BLOCK_BYTES = 4 << 20
+"""How much is looked at at once; a record has at most 64 KiB."""
+
+STRETCH_WORDS = 512
+GUESS_WINDOW = 96
+"""Words searched for a record start in each stretch; longer records are walked one by one."""
+
+MAX_TYPE = 128
+MAX_RECORD_BYTES = 1 << 16
+MAX_PLAIN_BYTES = 256 << 20
+MAX_EXPANSION = 4096
+"""Compressed records that grow by more than this are an attack, not a recording."""
+
+MIN_RECORD_BYTES = 8
+COMPRESSED2_HEADER_BYTES = 16
+
+
+def blocks(file: BinaryIO, header: Header) -> Iterator[tuple[Words, Starts]]:
+    """Yield (words, starts of the whole records in them) until the data ends. InputError.
+
+    The words are valid until the next step only: one buffer serves all blocks.
+    """
+    if Feature.COMPRESSED in header.features:
+        yield from _compressed_blocks(file, header)
+        return
+    one_by_one = Feature.AUXTRACE in header.features
+    at, end = header.data_offset, header.data_offset + header.data_size
+    buffer = memoryview(bytearray(min(BLOCK_BYTES, header.data_size)))
+    while at < end:
+        data = buffer[: os.preadv(file.fileno(), [buffer[: end - at]], at)]
+        words = header.order.words(data)
+        starts, used = record_starts(words, header.order, one_by_one=one_by_one)
+        if used == 0:
+            raise InputError(f"truncated: the record at byte {at} goes beyond the end of the data")
+        yield words, starts
+        at += 8 * used
+
+
+def record_starts(words: Words, order: Order, *, one_by_one: bool = False) -> tuple[Starts, int]:
+    """Word index of each whole record, and the number of words they take."""
+    if words.size == 0:
+        return np.empty(0, np.int64), 0
+    stretches = _Stretches(words, order, one_by_one=one_by_one)
+    parts: list[Starts] = []
+    at = 0
+    while at < words.size:
+        verified = stretches.from_start(at)
+        if verified is None:
+            part, at = _walk(words, order, at, stretches.starts_set)
+        else:
+            part, at = verified
+        parts.append(part)
+    starts = np.concatenate(parts)
+    last = int(starts[-1])
+    if last + (int(order.sizes(words[last])) >> 3) > words.size:
+        starts, at = starts[:-1], last  # it continues in the next block
+    sizes = order.sizes(words[starts])
+    if (sizes & np.uint64(7)).any():
+        wrong = int(starts[np.argmax(sizes & np.uint64(7))])
+        raise InputError(f"a record of a size that is no multiple of 8 ({8 * wrong} bytes on)")
+    return starts, at
+
+
+class _Stretches:
+    """Guessed record starts, one every STRETCH_WORDS, and what follows from each."""
+
+    def __init__(self, words: Words, order: Order, *, one_by_one: bool) -> None:
+        guesses = np.empty(0, np.int64) if one_by_one else _guess(words, order)
+        self.starts_set = {int(start): i for i, start in enumerate(guesses)}
+        self._starts = guesses
+        limits = np.append(guesses[1:], words.size)
+        trail, self._exits = _walk_in_step(words, order, guesses, limits)
+        inside = trail < limits
+        self._counts = np.concatenate(([0], np.cumsum(inside.sum(axis=0))))
+        self._visited = trail.T[inside.T]
+        wrong = self._exits[:-1] != guesses[1:] if guesses.size else np.empty(0, bool)
+        self._breaks = np.append(np.flatnonzero(wrong), guesses.size - 1)
+
+    def from_start(self, at: int) -> tuple[Starts, int] | None:
+        """Records from `at` on to the next wrong guess, and where they end; None if no guess."""
+        first = self.starts_set.get(at)
+        if first is None:
+            return None
+        last = int(self._breaks[np.searchsorted(self._breaks, first)])
+        end = int(self._exits[last])
+        visited = self._visited[self._counts[first] : self._counts[last + 1]]
+        if end < 0:
+            raise _zero_size(int(visited[-1]))
+        return visited, end
+
+
+def _guess(words: Words, order: Order) -> Starts:
+    """A likely record start in each stretch: a header that leads to another header."""
+    base = np.arange(0, words.size, STRETCH_WORDS)
+    spots = base[:, None] + np.arange(GUESS_WINDOW)
+    spots = np.minimum(spots, words.size - 1)
+    target = spots + (order.sizes(words[spots]) >> np.uint64(3)).astype(np.int64)
+    after = np.minimum(target, words.size - 1)
+    good = _plausible(words[spots], order) & _plausible(words[after], order)
+    found = spots[good.any(axis=1), good.argmax(axis=1)[good.any(axis=1)]]
+    return np.unique(np.append(found, 0)).astype(np.int64)
+
+
+def _plausible(headers: Words, order: Order) -> NDArray[np.bool_]:
+    """Whether a word could be a record's header."""
+    kind, size = order.types(headers), order.sizes(headers)
+    plausible: NDArray[np.bool_] = (kind > 0) & (kind < MAX_TYPE) & (size >= MIN_RECORD_BYTES)
+    plausible &= size & np.uint64(7) == 0
+    return plausible
+
+
+def _walk_in_step(
+    words: Words, order: Order, starts: Starts, limits: Starts
+) -> tuple[Starts, Starts]:
+    """(positions [steps, stretches], exits): -1 as exit where a record claims no size."""
+    at = starts.copy()
+    dead = np.zeros(at.size, np.bool_)
+    trail = [at]
+    while (at < limits).any():
+        header = words[np.minimum(at, words.size - 1)]
+        step = (order.sizes(header) >> np.uint64(3)).astype(np.int64)
+        going = at < limits
+        dead |= going & (step == 0)
+        at = np.where(going & ~dead, at + step, np.where(dead, limits, at))
+        trail.append(at)
+    return np.array(trail), np.where(dead, -1, at)
+
+
+def _walk(words: Words, order: Order, at: int, stops: dict[int, int]) -> tuple[Starts, int]:
+    """Follow the chain one by one from `at` to a guessed start or the end."""
+    found: list[int] = []
+    plain: memoryview[int] = words.data  # gives Python's integers, ten times faster than NumPy's
+    while at < words.size and (not found or at not in stops):
+        found.append(at)
+        kind, size = order.type_and_size(plain[at])
+        step = size >> 3
+        if step == 0:
+            raise _zero_size(at)
+        if kind == Record.AUXTRACE and 1 < step <= words.size - at:
+            step += (plain[at + 1] + 7) >> 3  # raw trace data follows the record
+        at += step
+    return np.array(found, np.int64), at
+
+
+def _zero_size(word: int) -> InputError:
+    return InputError(f"a record claims a size of 0 ({8 * word} bytes into a block)")
+
+
+def _compressed_blocks(file: BinaryIO, header: Header) -> Iterator[tuple[Words, Starts]]:
+    """The same where perf compressed what it read from the kernel (perf record -z).
+
+    One zstd stream runs through all COMPRESSED records; its output is cut anywhere, so a record
+    may begin in one and end in the next. The other records lie between them as they are.
+    """
+    payloads = _Payloads(file, header)
+    limit = MAX_EXPANSION * header.data_size
+    rest = b""
+    try:
+        reader = zstandard.ZstdDecompressor().stream_reader(
+            cast("BinaryIO", payloads), read_across_frames=True
+        )
+        while chunk := reader.read(BLOCK_BYTES):
+            limit -= len(chunk)
+            if limit < 0:
+                raise InputError(f"unpacks to more than {MAX_EXPANSION} times its size")
+            if payloads.plain:
+                yield _whole(payloads.take_plain(), header.order)
+            data = rest + chunk
+            words = header.order.words(data)
+            starts, used = record_starts(words, header.order)
+            yield words, starts
+            rest = data[8 * used :]
+    except zstandard.ZstdError as error:
+        raise InputError(f"broken compressed records ({error})") from error
+    if rest:
+        raise InputError("truncated: the last compressed record is not all there")
+    if payloads.plain:
+        yield _whole(payloads.take_plain(), header.order)
+
+
+def _whole(data: bytes, order: Order) -> tuple[Words, Starts]:
+    words = order.words(data)
+    return words, record_starts(words, order)[0]
+
+
+class _Payloads:
+    """What the compressed records hold, as a file to read; sets the plain ones aside."""
+
+    def __init__(self, file: BinaryIO, header: Header) -> None:
+        self.plain = bytearray()
+        self._order = header.order
+        self._file = file
+        self._at = header.data_offset
+        self._end = header.data_offset + header.data_size
+
+    def take_plain(self) -> bytes:
+        """The plain records since the last call."""
+        taken = bytes(self.plain)
+        self.plain.clear()
+        return taken
+
+    def read(self, _size: int = -1) -> bytes:
+        """The payload of the next compressed record; empty at the end."""
+        while self._at < self._end:
+            record = self._next_record()
+            kind = self._order.unpack("I", record)[0]
+            if kind == Record.COMPRESSED:
+                return record[8:]
+            if kind == Record.COMPRESSED2:
+                (length,) = self._order.unpack("Q", record, 8)
+                if COMPRESSED2_HEADER_BYTES + length > len(record):
+                    raise InputError("a compressed record is longer than its frame")
+                return record[COMPRESSED2_HEADER_BYTES : COMPRESSED2_HEADER_BYTES + length]
+            self.plain += record
+            if len(self.plain) > MAX_PLAIN_BYTES:
+                raise InputError("says that it is compressed, but is not")
+        return b""
+
+    def _next_record(self) -> bytes:
+        at, left = self._at, self._end - self._at
+        head = os.pread(self._file.fileno(), min(MAX_RECORD_BYTES, left), at)
+        size = self._order.unpack("IHH", head)[2]
+        if not MIN_RECORD_BYTES <= size <= len(head):
+            raise InputError(f"truncated: the record at byte {at} claims {size} bytes")
+        self._at += size
+        return head[:size]
