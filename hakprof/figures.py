@@ -21,54 +21,59 @@ LEAST_RUNS = 3
 """Fewer runs have no interval."""
 
 
+Run = tuple[str, int]
+"""(backend, index) of a run: what two arms have in common that ran in one block."""
+
+
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One metric of one arm: a value a run, by the run's index, all of one kind and source."""
+    """One metric of one arm: a value a run, all of one kind and source."""
 
     metric: Metric
     kind: Kind
     source: str
-    values: Mapping[int, float]
+    values: Mapping[Run, float]
     error: float = 0.0
 
     @property
     def value(self) -> float:
         """The figure: the median of repeated runs, the last slope of a model."""
-        ordered = [self.values[index] for index in sorted(self.values)]
+        ordered = [self.values[run] for run in sorted(self.values)]
         return ordered[-1] if self.kind in MODELS else median(ordered)
 
 
-def series_of(metric: Metric, runs: Mapping[int, Facts]) -> Series | Absent:
+def series_of(metric: Metric, runs: Mapping[Run, Facts]) -> Series | Absent:
     """The metric over the runs that give it, in the best kind they give; or why none does."""
-    groups: dict[tuple[Kind, str], dict[int, tuple[Reading, ...]]] = {}
+    groups: dict[tuple[Kind, str], dict[Run, tuple[Reading, ...]]] = {}
     absent = Absent(Absence.MISSING)
-    for index, facts in runs.items():
+    for run, facts in runs.items():
         inputs = tuple(facts[name] for name in metric.needs if name in facts)
         gaps = [reading.value for reading in inputs if isinstance(reading.value, Absent)]
         if gaps:
             absent = gaps[0]
         elif len(inputs) == len(metric.needs) and (kind := metrics.blend(r.kind for r in inputs)):
-            groups.setdefault((kind, _source(inputs)), {})[index] = inputs
+            groups.setdefault((kind, _source(inputs)), {})[run] = inputs
     if not groups:
         return absent
     kind, source = min(groups, key=lambda group: LADDER.index(group[0]))
     inputs_of = groups[kind, source]
     if kind in MODELS:
         return _slopes(metric, kind, source, inputs_of)
-    values = {index: _apply(metric, inputs) for index, inputs in inputs_of.items()}
-    known = {index: value for index, value in values.items() if value is not None}
-    error = max(reading.error for inputs in inputs_of.values() for reading in inputs)
+    values = {run: _apply(metric, inputs) for run, inputs in inputs_of.items()}
+    known = {run: value for run, value in values.items() if value is not None}
+    error = median(max(reading.error for reading in inputs) for inputs in inputs_of.values())
     return Series(metric, kind, source, known, error) if known else _zero(metric)
 
 
 def _slopes(
-    metric: Metric, kind: Kind, source: str, inputs_of: Mapping[int, tuple[Reading, ...]]
+    metric: Metric, kind: Kind, source: str, inputs_of: Mapping[Run, tuple[Reading, ...]]
 ) -> Series | Absent:
     """The metric of what each length adds to the one before: the start-up cancels."""
-    rows = [[_number(r) for r in inputs_of[index]] for index in sorted(inputs_of)]
+    runs = sorted(inputs_of)
+    rows = [[_number(reading) for reading in inputs_of[run]] for run in runs]
     steps = [rows[0], *([b - a for a, b in zip(*pair, strict=True)] for pair in pairwise(rows))]
     values = [_formula(metric, step) for step in steps]
-    known = {i: value for i, value in enumerate(values) if value is not None}
+    known = {run: v for run, v in zip(runs, values, strict=True) if v is not None}
     if not known:
         return _zero(metric)
     return Series(metric, kind, source, known, residual(list(known.values())))
@@ -79,7 +84,7 @@ def residual(values: list[float]) -> float:
     return abs(values[-2] / values[-1] - 1) if len(values) > 1 and values[-1] else 0.0
 
 
-def steady(metric: Metric, runs: Mapping[int, Facts]) -> bool:
+def steady(metric: Metric, runs: Mapping[Run, Facts]) -> bool:
     """Whether three lengths or more agree on the slope, so that longer runs would not change it."""
     series = series_of(metric, runs)
     return isinstance(series, Series) and len(series.values) > 2 and series.error < STEADY  # noqa: PLR2004
@@ -90,15 +95,15 @@ def figure_of(metric: Metric, series: Series | Absent) -> Figure:
     if isinstance(series, Absent):
         return _absent(metric.name, metric.unit, metric.kind, series)
     values = list(series.values.values())
-    repeated = series.kind not in MODELS
+    repeated = series.kind not in MODELS and len(values) >= LEAST_RUNS
     return Figure(
         name=metric.name,
         value=series.value,
         unit=metric.unit,
         kind=series.kind,
         source=series.source,
-        interval=stats.median_interval(values) if repeated and len(values) >= LEAST_RUNS else None,
-        cv=stats.cv(values) if repeated and len(values) >= LEAST_RUNS and any(values) else None,
+        interval=stats.median_interval(values) if repeated else None,
+        cv=stats.cv(values) if repeated and series.value else None,
         runs=len(values),
         error=series.error,
     )
@@ -114,7 +119,7 @@ def net_of(metric: Metric, series: Series | Absent, harness: Series | Absent) ->
         why = Absent(Absence.NOT_COUNTED, "the harness alone was measured in another way")
         return _absent(metric.name, metric.unit, metric.kind, why)
     shared = series.values.keys() & harness.values.keys()
-    pairs = {index: series.values[index] - harness.values[index] for index in shared}
+    pairs = {run: series.values[run] - harness.values[run] for run in shared}
     net = figure_of(metric, replace(series, values=pairs)) if pairs else figure_of(metric, series)
     exact = series.kind in MODELS or not pairs
     value = series.value - harness.value if exact else _known(net.value)
@@ -152,7 +157,7 @@ def ipc_of(instructions: Figure, cycles: Figure) -> Figure:
     )
 
 
-def all_series(runs: Mapping[int, Facts]) -> dict[str, Series | Absent]:
+def all_series(runs: Mapping[Run, Facts]) -> dict[str, Series | Absent]:
     """Every metric of an arm's runs, by name."""
     return {metric.name: series_of(metric, runs) for metric in METRICS}
 

@@ -5,7 +5,7 @@ there is no such figure.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from hakprof.model import Kind, Reading, Sample
@@ -49,8 +49,11 @@ class Metric:
     formula: Callable[..., float]
     kind: Kind = Kind.TIMED  # what it is where the machine can do all
     has_net: bool = False  # the harness's own share can be subtracted
-    only_programs: bool = False  # says nothing about a benchmark, whose runs warm up first
+    only_programs: bool = False  # of the whole run, which for a benchmark holds its warm-up
 
+
+CPU_CLOCK, WALL_CLOCK = "CPU clock", "wall clock"
+"""Sources of times."""
 
 Facts = Mapping[str, Reading]
 """The readings of one run by name, together with what the program reports of itself."""
@@ -82,20 +85,22 @@ def _misses(name: str, title: str, reading: str) -> Metric:
     return Metric(name, title, Unit.PER_1000_OPS, Better.LESS, needs, _per_1000, Kind.COUNTED)
 
 
-def _whole(reading: str, title: str, unit: Unit = Unit.COUNT) -> Metric:
+def _whole(
+    reading: str, title: str, unit: Unit = Unit.COUNT, *, only_programs: bool = False
+) -> Metric:
     """Something of the whole process, as it was read."""
-    return Metric(reading, title, unit, Better.LESS, (reading,), _itself)
+    needs = (reading,)
+    return Metric(reading, title, unit, Better.LESS, needs, _itself, only_programs=only_programs)
 
 
 METRICS = (
     Metric(
-        "throughput", "throughput", Unit.PER_SECOND, Better.MORE, ("ops", "time_ns"), _per_second
+        "throughput", "throughput", Unit.PER_SECOND, Better.MORE, ("ops", "op_time_ns"), _per_second
     ),
-    Metric(
-        "run_ns", "time per run", Unit.NS, Better.LESS, ("wall_ns",), _itself, only_programs=True
-    ),
-    _cost("ns_per_op", "time per op", Unit.NS, "time_ns"),
-    _cost("cpu_ns_per_op", "CPU time per op", Unit.NS, "busy_ns"),
+    _whole("wall_ns", "wall time per run", Unit.NS, only_programs=True),
+    _whole("cpu_ns", "CPU time per run", Unit.NS, only_programs=True),
+    _cost("ns_per_op", "time per op", Unit.NS, "op_time_ns"),
+    _cost("wall_ns_per_op", "wall time per op", Unit.NS, "time_ns"),
     _cost("instructions_per_op", "instructions/op", Unit.PER_OP, "instructions", Kind.COUNTED),
     _cost("cycles_per_op", "cycles/op", Unit.PER_OP, "cycles", Kind.COUNTED),
     Metric(
@@ -140,18 +145,21 @@ def facts_of(sample: Sample, calls: Sequence[Reading] = ()) -> Facts:
     """The readings of a run by name; `calls` are the census's, for a program that reports no ops.
 
     `time_ns` and `busy_ns` are wall and CPU time of the region of interest where there is one,
-    else of the whole process.
+    else of the whole process. `op_time_ns` is what the ops took: CPU time where one thread runs,
+    blind to what else the machine does; wall time for several, whose waiting counts.
     """
     facts = {reading.name: reading for reading in (*calls, *sample.readings)}
     if sample.report:
         for name in ("ops", "allocs", "frees", "bytes_requested"):
             count = float(getattr(sample.report, name))
             facts[name] = Reading(name, count, name, Kind.REPORTED, "the program's own count")
-    for name, choices in (
-        ("time_ns", ("roi_ns", "wall_ns")),
-        ("busy_ns", ("roi_cpu_ns", "cpu_ns")),
+    for name, choices, source in (
+        ("time_ns", ("roi_ns", "wall_ns"), WALL_CLOCK),
+        ("busy_ns", ("roi_cpu_ns", "cpu_ns"), CPU_CLOCK),
     ):
         found = next((facts[choice] for choice in choices if choice in facts), None)
         if found:
-            facts[name] = found
-    return facts
+            facts[name] = replace(found, source=source)
+    one_thread = sample.report is not None and sample.report.threads == 1
+    chosen = facts.get("busy_ns" if one_thread else "time_ns")
+    return facts | {"op_time_ns": chosen} if chosen else facts

@@ -5,8 +5,8 @@ is shuffled: slow drift of the machine then meets every arm alike.
 """
 
 import random
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from hakprof.model import Allocator, Arm, Job, Target
 
@@ -34,7 +34,7 @@ class Plan:
     seed: int = 0
     timeout_s: float = 600.0
     cpus: frozenset[int] | None = None
-    options: dict[str, str] = field(default_factory=dict)
+    options: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def max_blocks(self) -> int:
@@ -46,6 +46,13 @@ class Plan:
         if self.runs is not None or blocks >= self.max_blocks:
             return blocks >= self.max_blocks
         return blocks >= MIN_BLOCKS and spent_s + spent_s / blocks > self.budget_s
+
+    def share_done(self, blocks: int, spent_s: float) -> float:
+        """How much of the whole is done after `blocks` blocks, 0..1, as far as one can tell."""
+        by_count = blocks / max(self.max_blocks, 1)
+        if self.runs is not None:
+            return by_count
+        return min(1.0, max(by_count, min(spent_s / self.budget_s, blocks / MIN_BLOCKS)))
 
     def job(self, arm: Arm, index: int, target: Target | None = None) -> Job:
         """One run of one arm; `target` replaces the arm's own (a longer or shorter one)."""
@@ -77,23 +84,20 @@ class Plan:
             yield tuple(order)
 
 
-def arms_of(
-    target: Target, allocators: tuple[Allocator, ...], native: Allocator
-) -> tuple[Arm, ...]:
+HARNESS_ARM = "harness alone"
+"""Name of the arm that runs the benchmark on the null allocator."""
+
+
+def arms_of(target: Target, allocators: Sequence[Allocator], native: Allocator) -> tuple[Arm, ...]:
     """One arm an allocator and, where the target has one, the harness alone on `native`."""
     arms = [Arm(name=a.name, target=target, allocator=a) for a in allocators]
     if target.harness_argv:
-        alone = Target(
-            name=f"{target.name}-null",
-            argv=target.harness_argv,
-            is_benchmark=True,
-            ops_scale=target.ops_scale,
-            threads=target.threads,
-            env=target.env,
-        )
+        alone = harness_of(target)
         arms.append(Arm(name=HARNESS_ARM, target=alone, allocator=native, harness_only=True))
     return tuple(arms)
 
 
-HARNESS_ARM = "harness alone"
-"""Name of the arm that runs the benchmark on the null allocator."""
+def harness_of(target: Target) -> Target:
+    """The same work on the null allocator."""
+    name = f"{target.name}-null"
+    return replace(target, name=name, argv=target.harness_argv, harness_argv=())

@@ -6,17 +6,35 @@ the child ended and nothing lost that was handed on before.
 """
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from hakprof.model import Absence, Absent, Arm, CountingBackend, Sample, Target
+from hakprof.errors import HakprofError
+from hakprof.model import Arm, CountingBackend, Exit, ExitKind, Job, Sample, Target
 from hakprof.plan import Plan
 
-STEADY = 1e-3
-"""Two counts per op that differ by less than this, the second from twice the ops, are steady."""
+NEVER_RAN = Exit(ExitKind.CODE, 127)
+"""How a run ended that did not start, as shells say it."""
 
 
-def run_blocks(plan: Plan, backend: CountingBackend) -> Iterator[Sample]:
-    """Every arm once a block, interleaved, until the plan has enough."""
+def run_one(backend: CountingBackend, job: Job) -> Sample:
+    """One run; what the backend cannot do is the sample's problem, the other arms go on."""
+    try:
+        return backend.measure(job)
+    except HakprofError as error:
+        return Sample(job.arm, job.index, backend.name, NEVER_RAN, (), problem=str(error))
+
+
+def run_blocks(
+    plan: Plan,
+    backend: CountingBackend,
+    enough: Callable[[int, float], bool] | None = None,
+) -> Iterator[Sample]:
+    """Every arm once a block, interleaved, until there is enough.
+
+    `enough(blocks, spent_s)` is asked after each block that counts; by default it is the plan's
+    number of runs or budget.
+    """
+    enough = enough or plan.enough
     failed: set[str] = set()
     started = time.monotonic()
     for index, order in plan.blocks():
@@ -25,50 +43,27 @@ def run_blocks(plan: Plan, backend: CountingBackend) -> Iterator[Sample]:
         for arm in order:
             if arm.name in failed:
                 continue
-            sample = backend.measure(plan.job(arm, index))
+            sample = run_one(backend, plan.job(arm, index))
             if sample.problem:
                 failed.add(arm.name)
             yield sample
         if len(failed) == len(plan.arms):
             return
-        if index >= 0 and plan.enough(index + 1, time.monotonic() - started):
+        if index >= 0 and enough(index + 1, time.monotonic() - started):
             return
 
 
-def count_until_steady(
+def run_lengths(
     plan: Plan,
     arm: Arm,
     backend: CountingBackend,
     targets: Iterable[Target],
-    reading: str = "instructions",
+    steady: Callable[[Sequence[Sample]], bool],
 ) -> Iterator[Sample]:
-    """The arm with ever more ops, until `reading` per op no longer moves or `targets` end.
-
-    The last sample is the figure, its relative distance to the one before is what is left of the
-    start-up: `residual`.
-    """
-    before: Sample | None = None
+    """The arm at ever greater lengths, until the samples are steady, one fails, or all are run."""
+    samples: list[Sample] = []
     for index, target in enumerate(targets):
-        sample = backend.measure(plan.job(arm, index, target))
-        yield sample
-        if sample.problem or per_op(sample, reading) is None:
+        samples.append(run_one(backend, plan.job(arm, index, target)))
+        yield samples[-1]
+        if samples[-1].problem or steady(samples):
             return
-        if before is not None and residual(before, sample, reading) < STEADY:
-            return
-        before = sample
-
-
-def per_op(sample: Sample, reading: str) -> float | None:
-    """A reading divided by the ops that the same run reports; None if either is missing."""
-    value = next((r.value for r in sample.readings if r.name == reading), Absent(Absence.MISSING))
-    if isinstance(value, Absent) or sample.report is None or not sample.report.ops:
-        return None
-    return value / sample.report.ops
-
-
-def residual(before: Sample, after: Sample, reading: str) -> float:
-    """Relative difference of a reading per op between two runs; infinite if one has none."""
-    first, second = per_op(before, reading), per_op(after, reading)
-    if first is None or not second:
-        return float("inf")
-    return abs(first / second - 1.0)

@@ -35,6 +35,13 @@ def show(value: float, unit: str) -> str:
     return shown(value)
 
 
+def show_range(low: float, high: float, unit: str) -> str:
+    """An interval, the unit named once where both ends share it: `7.581 .. 7.653 ns`."""
+    first, last = show(low, unit), show(high, unit)
+    number, _, name = first.partition(" ")
+    return f"{number} .. {last}" if name == last.partition(" ")[2] else f"{first} .. {last}"
+
+
 def show_number(value: float) -> str:
     """Four significant digits, thousands grouped from 1000 on, no exponent for usual sizes."""
     if value == 0 or not math.isfinite(value):

@@ -12,7 +12,10 @@ from importlib.metadata import version
 
 from hakprof.errors import HakprofError, UsageError
 
-COMMANDS: dict[str, str] = {}
+COMMANDS: dict[str, str] = {
+    "stat": "measure a benchmark or a program on one allocator or several",
+    "list": "benchmarks, allocators and backends, and what is missing here",
+}
 """name -> one line of help, in the order in which the help shows them"""
 
 INTERNAL_ERROR = 70

@@ -1,12 +1,16 @@
 """What several commands have in common on their command lines."""
 
-from collections.abc import Sequence
+import os
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 from typer.core import TyperCommand
 
 from hakprof.benchmarks import Benchmark, find_benchmark
-from hakprof.errors import UsageError
+from hakprof.errors import HakprofError, StoreError, UsageError
+from hakprof.units import parse_cpus
 
 Context = Any
 """click's, which typer brings along under one name or another, depending on its version."""
@@ -61,3 +65,65 @@ def choose_target(target: str | None, words: list[str] | None) -> tuple[Benchmar
             "nothing to measure", advice="name a benchmark (hakprof list) or write -- PROGRAM ARGS"
         )
     return None
+
+
+def usable_cpus(text: str | None) -> frozenset[int] | None:
+    """The CPUs that `--pin` names. UsageError if this process may not run on one of them."""
+    if text is None:
+        return None
+    cpus = parse_cpus(text)
+    allowed = os.sched_getaffinity(0)
+    if missing := sorted(cpus - allowed):
+        raise UsageError(
+            f"--pin {text}: CPU {missing[0]} is not there",
+            advice=f"this process may use {', '.join(map(str, sorted(allowed)))}",
+        )
+    return cpus
+
+
+def show(text: str) -> None:
+    """Print to standard output. StoreError where that is full; a closed pipe passes through."""
+    try:
+        print(text, end="", flush=True)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise StoreError(f"standard output: {error.strerror}") from error
+
+
+Output = tuple[Path | None, Callable[[], str]]
+"""A file, or None if it was not asked for, and what makes its text."""
+
+
+def finish(errors: Sequence[HakprofError], outputs: Iterable[Output] = ()) -> None:
+    """Write the files, say all that went wrong, raise the first of it for its exit code."""
+    problems = list(errors)
+    for path, render in outputs:
+        if path is None:
+            continue
+        try:
+            write_file(path, render())
+        except HakprofError as error:
+            problems.append(error)
+    for problem in problems[1:]:
+        sys.stderr.write(f"hakprof: {problem}\n")
+    if problems:
+        raise problems[0]
+
+
+def write_file(path: Path, text: str) -> None:
+    """Write a whole file or none: a reader never finds half of one. StoreError if it fails."""
+    try:
+        if path.exists() and not path.is_file():  # /dev/stdout, a pipe
+            path.write_text(text, encoding="utf-8")
+            return
+        part = path.with_name(f"{path.name}.part-{os.getpid()}")
+        try:
+            part.write_text(text, encoding="utf-8")
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+    except OSError as error:
+        raise StoreError(
+            f"cannot write {path}: {error.strerror}", advice="choose another file or free space"
+        ) from error

@@ -1,0 +1,25 @@
+"""`hakprof list`: what can be measured, on what, and how, on this machine."""
+
+from typing import Annotated
+
+import typer
+
+from hakprof.cli.shared import show
+from hakprof.listing import listing
+from hakprof.render import json_
+from hakprof.render import listing as text
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def list_(
+    *,
+    json: Annotated[bool, typer.Option("--json", help="As one JSON document.")] = False,
+) -> None:
+    """Show the benchmarks, the allocators and the backends that this machine has.
+
+    What is missing is shown too, with how to get it.
+    """
+    found = listing()
+    show(json_.render(found) if json else text.render(found))

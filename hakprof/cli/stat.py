@@ -1,0 +1,99 @@
+"""`hakprof stat`: measure one target on one allocator or several, and show what was measured."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hakprof import stat as workflow
+from hakprof.allocators import find_allocator
+from hakprof.cli.progress import progress
+from hakprof.cli.shared import (
+    ProgramCommand,
+    choose_target,
+    finish,
+    parse_env,
+    show,
+    split_list,
+    usable_cpus,
+)
+from hakprof.render import json_, pyperf_, text
+from hakprof.units import parse_count, parse_seconds
+from hakprof.work import Size, Work, benchmark_work, program_work
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command(cls=ProgramCommand)
+def stat(
+    *,
+    ctx: typer.Context,
+    target: Annotated[
+        str | None, typer.Argument(help="Benchmark, or BENCHMARK:PRESET; see hakprof list.")
+    ] = None,
+    alloc: Annotated[
+        list[str] | None,
+        typer.Option(help="Allocators: names or paths, comma-separated or repeated. [hakmem]"),
+    ] = None,
+    runs: Annotated[
+        int | None, typer.Option(min=1, help="Timed runs of each. [as many as fit in 7 s]")
+    ] = None,
+    warmup: Annotated[int, typer.Option(min=0, help="Runs before the first that counts.")] = 1,
+    threads: Annotated[
+        int | None, typer.Option(min=1, max=256, help="Threads of the benchmark.")
+    ] = None,
+    iters: Annotated[
+        str | None, typer.Option(help="Length of a timed run, e.g. 20M. [about 0.3 s]")
+    ] = None,
+    pin: Annotated[str | None, typer.Option(help="CPUs to run on: 0, or 0,2, or 1-3.")] = None,
+    env: Annotated[
+        list[str] | None, typer.Option(help="NAME=VALUE for the program. Repeatable.")
+    ] = None,
+    backend: Annotated[
+        str, typer.Option(help="Count with this one only; see hakprof list. [the best]")
+    ] = "",
+    simulate: Annotated[
+        str, typer.Option(help="cache, branch, or both: models of them, by callgrind.")
+    ] = "",
+    timeout: Annotated[str, typer.Option(help="Longest time of one run.")] = "10min",
+    json: Annotated[
+        Path | None, typer.Option(help="Write the report as JSON (docs/json.md).")
+    ] = None,
+    pyperf: Annotated[
+        Path | None, typer.Option(help="Write the runs for `pyperf compare_to`.")
+    ] = None,
+) -> None:
+    """Measure a benchmark, or a program behind --, on one allocator or several.
+
+    Throughput, time, instructions and cycles per operation, faults and memory, net of the
+    harness where there is one, with the proof of who served the calls.
+    """
+    request = workflow.Request(
+        command=("hakprof", "stat", *sys.argv[2:]),
+        work=_work(target, ctx.obj, Size(threads, parse_count(iters) if iters else None), env),
+        allocators=tuple(find_allocator(name) for name in split_list(alloc) or ["hakmem"]),
+        runs=runs,
+        warmup=warmup,
+        timeout_s=parse_seconds(timeout),
+        cpus=usable_cpus(pin),
+        backend=backend,
+        options={"simulate": simulate} if simulate else {},
+    )
+    with progress() as tell:
+        outcome = workflow.measure(request, tell)
+    show(text.render(outcome.report))
+    finish(
+        outcome.errors,
+        [
+            (json, lambda: json_.render(outcome.report)),
+            (pyperf, lambda: pyperf_.render(outcome.report)),
+        ],
+    )
+
+
+def _work(target: str | None, words: list[str] | None, size: Size, env: list[str] | None) -> Work:
+    chosen = choose_target(target, words)
+    if chosen is None:
+        return program_work(words or [], size, parse_env(env))
+    return benchmark_work(*chosen, size, words or [], parse_env(env))

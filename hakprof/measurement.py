@@ -1,0 +1,113 @@
+"""One measurement from plan to samples: timed blocks, then counts, each sample kept as it comes.
+
+Ctrl-C ends the phase that it meets and skips those after it; what was measured stays.
+"""
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+from hakprof import figures, metrics
+from hakprof.metrics import METRICS
+from hakprof.model import Absent, Arm, CountingBackend, Kind, Reading, Sample, Target
+from hakprof.plan import Plan, harness_of
+from hakprof.runner import run_blocks, run_lengths
+from hakprof.store import Keeper
+
+COUNTED_BLOCKS = 5
+"""Hardware counts vary little from run to run."""
+
+Tell = Callable[[str, float], None]
+"""Told which phase runs and how much of it is done, 0..1."""
+
+INSTRUCTIONS = next(metric for metric in METRICS if metric.name == "instructions_per_op")
+
+
+@dataclass(slots=True)
+class Measurement:
+    """The samples of one command so far. `keeper` stores each; `tell` hears of the progress."""
+
+    plan: Plan
+    keeper: Keeper
+    tell: Tell
+    samples: dict[str, list[Sample]] = field(default_factory=dict)  # by arm, as they were made
+    calls: dict[str, Sequence[Reading]] = field(default_factory=dict)  # by arm, the census's
+    interrupted: bool = False
+
+    def time(self, backend: CountingBackend) -> None:
+        """The timed blocks of all arms."""
+        started = time.monotonic()
+        with self._phase():
+            for sample in run_blocks(self.plan, backend):
+                self._take(sample)
+                spent_s = time.monotonic() - started
+                self.tell("timing", self.plan.share_done(max(sample.index + 1, 0), spent_s))
+
+    def count(self, backend: CountingBackend, lengths: Sequence[Target]) -> str:
+        """Instructions, and what else the backend counts; why it could not, "" if it could.
+
+        Arms whose timed runs failed are left out.
+        """
+        before = {name: len(samples) for name, samples in self.samples.items()}
+        with self._phase():
+            if backend.kind is Kind.COUNTED:
+                self._count_blocks(backend)
+            else:
+                self._count_lengths(backend, lengths)
+        made = (s for name, all_ in self.samples.items() for s in all_[before.get(name, 0) :])
+        return next((f"{s.arm}: {why}" for s in made if (why := no_count(s))), "")
+
+    def of(self, arm: Arm) -> tuple[Sample, ...]:
+        """The samples of an arm in the order in which they were made."""
+        return tuple(self.samples.get(arm.name, ()))
+
+    def _count_blocks(self, backend: CountingBackend) -> None:
+        runs = min(self.plan.runs or COUNTED_BLOCKS, COUNTED_BLOCKS)
+        plan = replace(self.plan, arms=self._whole(), runs=runs)
+        for sample in run_blocks(plan, backend):
+            self._take(sample)
+            self.tell(f"counting with {backend.name}", plan.share_done(max(sample.index, 0), 0))
+
+    def _count_lengths(self, backend: CountingBackend, lengths: Sequence[Target]) -> None:
+        """Each arm at growing lengths; ends at the first run that the backend cannot count."""
+        arms = self._whole()
+        for number, arm in enumerate(arms):
+            self.tell(f"counting with {backend.name}", number / len(arms))
+            targets = [harness_of(t) for t in lengths] if arm.harness_only else lengths
+            for sample in run_lengths(self.plan, arm, backend, targets, self._steady):
+                self._take(sample)
+                if no_count(sample):
+                    return
+
+    def _steady(self, samples: Sequence[Sample]) -> bool:
+        runs = {
+            (s.backend, s.index): metrics.facts_of(s, self.calls.get(s.arm, ())) for s in samples
+        }
+        return figures.steady(INSTRUCTIONS, runs)
+
+    def _whole(self) -> tuple[Arm, ...]:
+        """The arms none of whose runs has failed."""
+        return tuple(arm for arm in self.plan.arms if not any(s.problem for s in self.of(arm)))
+
+    def _take(self, sample: Sample) -> None:
+        self.samples.setdefault(sample.arm, []).append(sample)
+        self.keeper.keep(sample)
+
+    @contextlib.contextmanager
+    def _phase(self) -> Iterator[None]:
+        """Ctrl-C ends the phase and is remembered."""
+        try:
+            yield
+        except KeyboardInterrupt:
+            self.interrupted = True
+
+
+def no_count(sample: Sample) -> str:
+    """Why this run gave no count of instructions, "" if it gave one."""
+    if sample.problem:
+        return sample.problem
+    value = next((r.value for r in sample.readings if r.name == "instructions"), None)
+    if value is None:
+        return "it gave no count"
+    return (value.why or str(value.reason)) if isinstance(value, Absent) else ""

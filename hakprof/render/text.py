@@ -1,0 +1,182 @@
+"""The report as text of at most 100 columns; docs/stat.md explains every line."""
+
+from collections.abc import Iterator, Sequence
+
+from hakprof import units
+from hakprof.metrics import TITLES
+from hakprof.model import Absent, Figure, Kind, Verdict
+from hakprof.render.table import labelled, table
+from hakprof.report import Column, Report
+from hakprof.units import Unit
+
+COLUMNS_A_TABLE = 4
+"""So many allocators fit beside each other."""
+
+
+def render(report: Report) -> str:
+    """All of it, ending in a newline."""
+    parts = [heading(report)]
+    if len(report.columns) == 1:
+        parts.append(one_column(report.columns[0], report.harness))
+    else:
+        parts += side_by_side(report)
+    parts += [notes for notes in (calls(report), sources(report), footer(report)) if notes]
+    return "\n\n".join("\n".join(part) for part in parts) + "\n"
+
+
+def heading(report: Report) -> list[str]:
+    """What ran on what, how often."""
+    target = report.target
+    names = ", ".join(_named(column) for column in report.columns)
+    runs = min((column.runs for column in report.columns), default=0)
+    work = f"{runs} run{'s' if runs != 1 else ''}"
+    if report.harness:
+        work += ", each beside a run of the harness alone"
+    threads = f"{target.threads} thread{'s' if target.threads != 1 else ''}, "
+    return [f"{target.name} on {names}", (threads if target.is_benchmark else "") + work]
+
+
+def one_column(column: Column, harness: Column | None) -> list[str]:
+    """One allocator: a metric a row, everything known about it beside it."""
+    rows = [("", "median", "95 % interval", "CV", "net of harness" if harness else "", "got by")]
+    for name, title in TITLES.items():
+        figure = column.figures.get(name)
+        if figure is None or isinstance(figure.value, Absent):
+            continue
+        net = column.net.get(name)
+        rows.append(
+            (
+                title,
+                _value(figure),
+                _interval(figure),
+                units.show_percent(figure.cv) if figure.cv is not None else "",
+                _value(net) if net else "",
+                _kind(figure),
+            )
+        )
+    return table(rows, (False, True, True, True, True, False))
+
+
+def side_by_side(report: Report) -> Iterator[list[str]]:
+    """Several allocators: one column each, at most four beside each other."""
+    for first in range(0, len(report.columns), COLUMNS_A_TABLE):
+        columns = report.columns[first : first + COLUMNS_A_TABLE]
+        shown = [*columns, *([report.harness] if report.harness else [])]
+        rows = [("", *(column.arm.name for column in shown), "got by")]
+        for name, title in TITLES.items():
+            rows += _metric_rows(name, title, shown)
+        yield table(rows, (False, *(True for _ in shown), False))
+
+
+def _metric_rows(name: str, title: str, columns: Sequence[Column]) -> Iterator[tuple[str, ...]]:
+    found = [column.figures.get(name) for column in columns]
+    known = [figure for figure in found if figure and not isinstance(figure.value, Absent)]
+    if not known:
+        return
+    yield (title, *(_value(figure) for figure in found), _kinds(known))
+    if any(figure.interval for figure in known) and known[0].unit != Unit.COUNT:
+        yield ("  95 % interval", *(_half_width(figure) for figure in found), "")
+    nets = [column.net.get(name) for column in columns]
+    if any(nets):
+        yield ("  net of harness", *(_value(net) for net in nets), "")
+
+
+def calls(report: Report) -> list[str]:
+    """What the census counted, for a program that reports no ops."""
+    rows = []
+    for column in report.columns:
+        if column.calls:
+            counted = ", ".join(
+                f"{reading.name.replace('_', ' ')} {units.show(reading.value, 'count')}"
+                for reading in column.calls
+                if not isinstance(reading.value, Absent)
+            )
+            rows.append(("calls", f"{counted} ({column.calls[0].source})"))
+    return labelled(rows[:1])
+
+
+def sources(report: Report) -> list[str]:
+    """Which tool gave the figures of each kind, and what was not measured and why."""
+    named: dict[Kind, dict[str, None]] = {}
+    for column in report.columns:
+        for figure in column.figures.values():
+            if not isinstance(figure.value, Absent):
+                named.setdefault(figure.kind, {})[figure.source] = None
+    rows = [(str(kind), "; ".join(named[kind])) for kind in Kind if kind in named]
+    for gap in report.gaps:
+        titles = ", ".join(TITLES[name] for name in gap.metrics)
+        why = f": {gap.why.why}" if gap.why.why else ""
+        advice = f"; {gap.advice}" if gap.advice else ""
+        rows.append((str(gap.why.reason), f"{titles}{why}{advice}"))
+    return labelled(rows)
+
+
+def footer(report: Report) -> list[str]:
+    """Noise floor, proof, findings, problems: what decides how far the figures can be trusted."""
+    rows = [row for column in report.columns for row in _trust(column, len(report.columns) > 1)]
+    rows += [("finding", text) for text in report.findings]
+    rows += [("problem", text) for text in report.problems]
+    return labelled(rows)
+
+
+def _trust(column: Column, several: bool) -> Iterator[tuple[str, str]]:  # noqa: FBT001
+    of = f" ({column.arm.name})" if several else ""
+    if column.noise_floor is not None:
+        share = units.show_percent(column.noise_floor)
+        yield (
+            f"noise floor{of}",
+            f"{share}: by chance alone, two such measurements differ by as much (time per op)",
+        )
+    proof = column.proof
+    if proof is not None:
+        says = {
+            Verdict.PROVEN: f"{proof.served_by} served the calls",
+            Verdict.UNPROVEN: f"UNPROVEN that {proof.expected} served the calls",
+            Verdict.REFUTED: f"WRONG ALLOCATOR: {proof.served_by or 'somebody else'} served the "
+            f"calls, not {proof.expected}",
+        }[proof.verdict]
+        evidence = [e for e in proof.evidence if e.verdict is proof.verdict]
+        seen = "; ".join(f"{item.check}: {item.detail}" for item in evidence)
+        yield f"proof{of}", f"{says} ({seen})" if seen else says
+
+
+def _named(column: Column) -> str:
+    allocator = column.arm.allocator
+    words = [column.arm.name, allocator.version]
+    if allocator.build_id:
+        words.append(f"(build {allocator.build_id[:8]})")
+    return " ".join(word for word in words if word)
+
+
+def _value(figure: Figure | None) -> str:
+    if figure is None or isinstance(figure.value, Absent):
+        return "-"
+    return units.show(figure.value, figure.unit)
+
+
+def _interval(figure: Figure) -> str:
+    if figure.interval:
+        return units.show_range(*figure.interval, figure.unit)
+    return f"±{units.show_percent(figure.error)}" if figure.error else ""
+
+
+def _half_width(figure: Figure | None) -> str:
+    if figure is None or isinstance(figure.value, Absent) or not figure.interval:
+        return ""
+    low, high = figure.interval
+    return f"±{units.show_percent((high - low) / 2 / figure.value)}" if figure.value else ""
+
+
+def _kinds(known: Sequence[Figure]) -> str:
+    """How the figures of a row were got; where they differ in error only, the largest."""
+    worst = {figure.kind: figure for figure in sorted(known, key=lambda figure: figure.error)}
+    return ", ".join(_kind(figure) for figure in worst.values())
+
+
+def _kind(figure: Figure) -> str:
+    """`estimated ±3.00 %`, `timed, CPU clock`: the kind with what matters to its reader."""
+    if figure.kind is Kind.ESTIMATED and figure.error:
+        return f"{figure.kind} ±{units.show_percent(figure.error)}"
+    if figure.kind is Kind.TIMED and figure.source.endswith("clock"):
+        return f"{figure.kind}, {figure.source}"
+    return str(figure.kind)

@@ -1,0 +1,169 @@
+"""What a command has to show, as data: columns of figures, proof, and what there is to say.
+
+A renderer turns a report into text and adds nothing. The JSON document that `--json` writes is
+this record; docs/json.md describes it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from hakprof import figures, metrics, stats
+from hakprof.environment import Machine
+from hakprof.errors import BackendError
+from hakprof.figures import Series
+from hakprof.metrics import IPC, METRICS
+from hakprof.model import (
+    Absence,
+    Absent,
+    Arm,
+    Availability,
+    Figure,
+    Kind,
+    Proof,
+    Reading,
+    Sample,
+    Target,
+    Verdict,
+)
+
+SCHEMA = "hakprof.stat/1"
+"""Name and version of the document. A field may be added; one that changes raises the version."""
+
+
+def headline(target: Target) -> str:
+    """The metric that runs are judged by: how steady they are, how many there were."""
+    return "ns_per_op" if target.is_benchmark else "wall_ns"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One arm: its figures, those net of the harness, and who served its calls."""
+
+    arm: Arm
+    runs: int
+    figures: Mapping[str, Figure]  # by metric
+    net: Mapping[str, Figure]  # by metric, those that have a net
+    values: Mapping[str, tuple[float, ...]]  # by metric: the figure's runs, in order
+    noise_floor: float | None  # relative; None with too few runs
+    calls: tuple[Reading, ...] = ()  # the census's, for a program that reports no ops
+    proof: Proof | None = None
+    problem: str = ""
+
+    @property
+    def proven(self) -> bool:
+        """The evidence says that the named allocator served the calls."""
+        return self.proof is not None and self.proof.verdict is Verdict.PROVEN
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Metrics that were not measured, and why."""
+
+    metrics: tuple[str, ...]
+    why: Absent
+    advice: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All that `hakprof stat` has to show."""
+
+    schema: str
+    hakprof: str  # version
+    started: str  # ISO 8601, UTC
+    run: int  # number in the run store, 0 if it could not be kept
+    command: tuple[str, ...]
+    machine: Machine
+    target: Target
+    columns: tuple[Column, ...]
+    harness: Column | None
+    gaps: tuple[Gap, ...] = ()
+    findings: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+    interrupted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Counting:
+    """What the counting phase found out about the machine."""
+
+    hardware: Availability  # of counters in the processor
+    failures: tuple[str, ...] = ()  # backends that could not count, in words
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """All samples of one arm, and what was found out besides."""
+
+    arm: Arm
+    samples: tuple[Sample, ...]
+    calls: tuple[Reading, ...] = ()
+    proof: Proof | None = None
+
+
+def column_of(measured: Measured, harness: Mapping[str, Series | Absent] | None) -> Column:
+    """The figures of an arm; `harness` are the series of the harness alone, None without one."""
+    every = series_of(measured)
+    whole = not measured.arm.target.is_benchmark
+    shown = {
+        m.name: figures.figure_of(m, every[m.name]) for m in METRICS if whole or not m.only_programs
+    }
+    problems = [f"{s.backend}: {s.problem}" for s in measured.samples if s.problem]
+    try:
+        shown[IPC] = figures.ipc_of(shown["instructions_per_op"], shown["cycles_per_op"])
+    except BackendError as error:
+        problems.append(str(error))
+        why = Absent(Absence.UNAVAILABLE, error.message)
+        for name, unit in ((IPC, "ratio"), ("cycles_per_op", "per op")):
+            shown[name] = Figure(name, why, unit, Kind.COUNTED, "")
+    noise = every[headline(measured.arm.target)]
+    values = list(noise.values.values()) if isinstance(noise, Series) else []
+    return Column(
+        arm=measured.arm,
+        runs=len(values),
+        figures=shown,
+        net={
+            m.name: figures.net_of(m, every[m.name], harness[m.name])
+            for m in METRICS
+            if harness and m.has_net
+        },
+        values={n: tuple(s.values.values()) for n, s in every.items() if isinstance(s, Series)},
+        noise_floor=stats.noise_floor(values) if len(values) >= figures.LEAST_RUNS else None,
+        calls=measured.calls,
+        proof=measured.proof,
+        problem="; ".join(dict.fromkeys(problems)),
+    )
+
+
+def series_of(measured: Measured) -> dict[str, Series | Absent]:
+    """Every metric over the arm's runs. Warm-up and failed runs are left out."""
+    return figures.all_series(
+        {
+            (sample.backend, sample.index): metrics.facts_of(sample, measured.calls)
+            for sample in measured.samples
+            if sample.index >= 0 and not sample.problem
+        }
+    )
+
+
+def gaps_of(columns: Sequence[Column], counting: Counting) -> tuple[Gap, ...]:
+    """The metrics that no column has, together where the reason is the same."""
+    groups: dict[tuple[Absent, str], list[str]] = {}
+    for name in metrics.TITLES:
+        found = [column.figures[name].value for column in columns if name in column.figures]
+        absent = [value for value in found if isinstance(value, Absent)]
+        if absent and len(absent) == len(found):
+            groups.setdefault(_why(name, absent[0], counting), []).append(name)
+    return tuple(Gap(tuple(names), why, advice) for (why, advice), names in groups.items())
+
+
+def _why(name: str, absent: Absent, counting: Counting) -> tuple[Absent, str]:
+    """(reason, advice) of a metric that is absent; the machine's where nobody said another."""
+    hardware = counting.hardware
+    if absent.why:
+        return absent, ""
+    if name == "instructions_per_op" and counting.failures:
+        return Absent(Absence.NOT_COUNTED, "; ".join(counting.failures)), ""
+    if not hardware.usable and name not in {IPC, "instructions_per_op"}:
+        return Absent(Absence.NOT_SUPPORTED, hardware.why), hardware.advice
+    return absent, ""

@@ -1,0 +1,177 @@
+"""The workflow of `hakprof stat`: a request goes in, a report and what went wrong come out."""
+
+import datetime as dt
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import version
+
+from hakprof import backends, environment, records
+from hakprof.allocators import find_allocator
+from hakprof.errors import HakprofError, InterruptedRunError, TargetError, UnprovenError
+from hakprof.measurement import Measurement, Tell
+from hakprof.model import Absent, Allocator, CountingBackend, Kind, Target
+from hakprof.plan import Plan, arms_of
+from hakprof.report import SCHEMA, Column, Counting, Measured, Report, column_of, gaps_of, series_of
+from hakprof.store import Keeper
+from hakprof.units import NS_PER_S
+from hakprof.work import Work
+
+COUNT_LIMIT_S = 60.0
+"""A program whose count would take longer is counted only where a backend is named."""
+
+EMULATION = 20.0
+"""How much slower an emulated run is, about."""
+
+SIMULATE = "simulate"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What the user asked for, checked."""
+
+    command: tuple[str, ...]
+    work: Work
+    allocators: tuple[Allocator, ...]
+    runs: int | None = None
+    warmup: int = 1
+    timeout_s: float = 600.0
+    cpus: frozenset[int] | None = None
+    backend: str = ""  # "" is the best that works here
+    options: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The report, and the errors that belong on stderr and into the exit code, gravest first."""
+
+    report: Report
+    errors: tuple[HakprofError, ...]
+
+
+def measure(request: Request, tell: Tell) -> Outcome:
+    """Run everything that the request needs. Raises HakprofError only before the first run."""
+    native = find_allocator("glibc")
+    plan = Plan(
+        arms=arms_of(request.work.target, request.allocators, native),
+        runs=request.runs,
+        warmup=request.warmup,
+        timeout_s=request.timeout_s,
+        cpus=request.cpus,
+        options=request.options,
+    )
+    forced = None
+    if request.backend:
+        has_roi = request.work.target.is_benchmark
+        forced = backends.choose(request.backend, has_roi=has_roi)
+    machine = environment.read_machine()
+    started = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
+    keeper = Keeper(request.command, records.to_json(machine), plan.arms)
+    measurement = Measurement(plan, keeper, tell)
+    measurement.time(backends.TIMING)
+    counting = _count(request, measurement, forced)
+    report = _report(request, measurement, counting, machine, started)
+    errors = _errors(report, keeper)
+    keeper.finish(str(errors[0]) if errors else "done")
+    return Outcome(report, errors)
+
+
+def _count(request: Request, measurement: Measurement, forced: CountingBackend | None) -> Counting:
+    """Instructions by the first backend that can; then the models that were asked for."""
+    perf = backends.COUNTING[0]
+    hardware = perf.probe()
+    failures: list[str] = []
+    for backend in [forced] if forced else _candidates(request, measurement, failures):
+        if measurement.interrupted or backend is backends.TIMING:
+            break
+        why = measurement.count(backend, _lengths(request, measurement, backend))
+        if not why:
+            break
+        failures.append(f"{backend.name}: {why}")
+    return Counting(hardware, tuple(failures))
+
+
+def _candidates(
+    request: Request, measurement: Measurement, failures: list[str]
+) -> Iterator[CountingBackend]:
+    """The backends of the ladder that work here and are worth the time, the best first."""
+    for backend in backends.COUNTING:
+        if backend.needs_roi and not request.work.target.is_benchmark:
+            continue
+        here = backend.probe()
+        seconds = EMULATION * _run_s(measurement)
+        if not here.usable:
+            failures.append(f"{backend.name}: {here.why}")
+        elif backend.kind is Kind.EXACT and not request.work.counted and seconds > COUNT_LIMIT_S:
+            failures.append(f"{backend.name} would take some {seconds:.0f} s, --backend forces it")
+        else:
+            yield backend
+
+
+def _lengths(
+    request: Request, measurement: Measurement, backend: CountingBackend
+) -> tuple[Target, ...]:
+    reports = [s.report for all_ in measurement.samples.values() for s in all_ if s.report]
+    ops_per_iter = reports[0].ops / request.work.iters if reports and request.work.iters else 1.0
+    return request.work.lengths(backend.first_ops, ops_per_iter)
+
+
+def _run_s(measurement: Measurement) -> float:
+    """Seconds of the longest run so far."""
+    times = [
+        reading.value
+        for samples in measurement.samples.values()
+        for sample in samples
+        for reading in sample.readings
+        if reading.name == "wall_ns" and not isinstance(reading.value, Absent)
+    ]
+    return max(times, default=0.0) / NS_PER_S
+
+
+def _report(
+    request: Request,
+    measurement: Measurement,
+    counting: Counting,
+    machine: environment.Machine,
+    started: str,
+) -> Report:
+    measured = [Measured(arm, measurement.of(arm)) for arm in measurement.plan.arms]
+    alone = next((m for m in measured if m.arm.harness_only), None)
+    harness = series_of(alone) if alone else None
+    columns = tuple(column_of(m, harness) for m in measured if not m.arm.harness_only)
+    return Report(
+        schema=SCHEMA,
+        hakprof=version("hakprof"),
+        started=started,
+        run=measurement.keeper.run,
+        command=request.command,
+        machine=machine,
+        target=request.work.target,
+        columns=columns,
+        harness=column_of(alone, None) if alone else None,
+        gaps=gaps_of(columns, counting),
+        interrupted=measurement.interrupted,
+    )
+
+
+def _errors(report: Report, keeper: Keeper) -> tuple[HakprofError, ...]:
+    """What went wrong, the gravest first: it decides the exit code."""
+    errors: list[HakprofError] = []
+    if report.interrupted:
+        errors.append(InterruptedRunError("interrupted", advice="what was measured is shown above"))
+    columns = [*report.columns, *([report.harness] if report.harness else [])]
+    errors += [
+        TargetError(f"{c.arm.target.name} on {c.arm.name}: {c.problem}")
+        for c in columns
+        if c.problem
+    ]
+    errors += [_unproven(c) for c in report.columns if c.proof and not c.proven]
+    if keeper.problem:
+        errors.append(keeper.problem)
+    return tuple(errors)
+
+
+def _unproven(column: Column) -> UnprovenError:
+    return UnprovenError(
+        f"it is not proven that {column.arm.allocator.name} served the calls",
+        advice="the proof above says what was seen; hakprof verify looks closer",
+    )
