@@ -4,6 +4,8 @@
 #define _GNU_SOURCE /* RUSAGE_THREAD */
 #include "bench.h"
 
+#include "../tools/line.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
@@ -20,7 +22,7 @@ extern void hakroi_begin(void) __attribute__((weak));
 extern void hakroi_end(void) __attribute__((weak));
 void bench_roi(struct bench_thread *self, uint64_t iters);
 
-enum { CLOCK_WINDOWS = 15, CLOCK_TURNS = 2500, CLOCK_ADDS_A_TURN = 16, REPORT_BYTES = 2048 };
+enum { CLOCK_WINDOWS = 15, CLOCK_TURNS = 2500, CLOCK_ADDS_A_TURN = 16 };
 
 struct worker {
     struct bench_thread thread;
@@ -79,7 +81,7 @@ void bench_spawn(pthread_t *handle, struct bench_thread *self, void *(*body)(voi
 /* ---- options ---- */
 
 static void use(void) {
-    printf("Usage: %s [OPTIONS]%s", benchmark.name, benchmark.iters_first ? " [iters]" : "");
+    printf("Usage: %s [OPTIONS]", benchmark.name);
     for (const struct bench_option *o = benchmark.options; o->name; o++) {
         if (o->positional) {
             printf(" [%s]", o->name);
@@ -91,6 +93,9 @@ static void use(void) {
     printf("  --threads N   %u to %d (default %u)\n", benchmark.min_threads, BENCH_MAX_THREADS,
            benchmark.default_threads);
     for (const struct bench_option *o = benchmark.options; o->name; o++) {
+        if (!o->value) {
+            continue;
+        }
         printf("  --%-10s  %s (default ", o->name, o->meaning);
         if (o->choices) {
             printf("%s; one of", o->choices[*o->value]);
@@ -133,30 +138,14 @@ static const struct bench_option *find_option(const struct bench_option *table, 
     return table->name ? table : NULL;
 }
 
-/* The option that the bare argument `word` fills in; moves `*next` on. */
-static const struct bench_option *next_bare(const struct bench_option **next,
-                                            const struct bench_option *iters, const char *word) {
-    if (*next == iters) {
-        *next = benchmark.options;
-        return iters;
-    }
-    while ((*next)->name && !(*next)->positional) {
-        ++*next;
-    }
-    if (!(*next)->name) {
-        bench_refuse("unexpected argument '%s'; --help lists the options", word);
-    }
-    return (*next)++;
-}
-
 static void parse(int argc, char **argv) {
     const struct bench_option common[] = {
         {"iters", "", &run.iters, 1, UINT64_MAX / 2, NULL, 0},
         {"warmup", "", &run.warmup, 0, UINT64_MAX / 2, NULL, 0},
         {"threads", "", &run.threads, benchmark.min_threads, BENCH_MAX_THREADS, NULL, 0},
-        {NULL, NULL, NULL, 0, 0, NULL, 0},
+        BENCH_OPTIONS_END,
     };
-    const struct bench_option *bare = benchmark.iters_first ? common : benchmark.options;
+    const struct bench_option *bare = benchmark.options;
     run.iters = benchmark.default_iters;
     run.warmup = UINT64_MAX;
     run.threads = benchmark.default_threads;
@@ -165,19 +154,21 @@ static void parse(int argc, char **argv) {
         if (strcmp(word, "--help") == 0) {
             use();
         }
-        if (strncmp(word, "--", 2) != 0) {
-            set_option(next_bare(&bare, common, word), word);
-            continue;
+        const int named = strncmp(word, "--", 2) == 0;
+        while (!named && bare->name && !bare->positional) {
+            bare++;
         }
-        const struct bench_option *option = find_option(common, word + 2);
-        option = option ? option : find_option(benchmark.options, word + 2);
+        const char *name = named ? word + 2 : bare->name;
+        const struct bench_option *option = name ? find_option(common, name) : NULL;
+        option = option || !name ? option : find_option(benchmark.options, name);
         if (!option) {
-            bench_refuse("unknown option '%s'; --help lists the options", word);
+            bench_refuse("unexpected '%s'; --help lists the options", word);
         }
-        if (++i == argc) {
+        if (named && ++i == argc) {
             bench_refuse("option '%s' needs a value", word);
         }
         set_option(option, argv[i]);
+        bare += !named;
     }
     if (run.warmup == UINT64_MAX) {
         run.warmup = run.iters / 10;
@@ -307,7 +298,8 @@ static void *work(void *argument) {
     if (run.warmup) {
         benchmark.work(&self->thread, run.warmup);
     }
-    self->thread.allocs = self->thread.frees = self->thread.reallocs = self->thread.bytes = 0;
+    self->thread.allocs = self->thread.frees = self->thread.reallocs = 0;
+    self->thread.bytes = self->thread.turns = 0;
     meet();
     if (first) {
         run.clock_hz[0] = run.calibrate ? clock_hz() : 0;
@@ -346,31 +338,18 @@ static void run_workers(void) {
 
 /* ---- the report ---- */
 
-struct text {
-    char bytes[REPORT_BYTES];
-    size_t length;
-};
-
-__attribute__((format(printf, 2, 3))) static void add(struct text *text, const char *format, ...) {
-    va_list values;
-    va_start(values, format);
-    const int length =
-        vsnprintf(text->bytes + text->length, REPORT_BYTES - text->length, format, values);
-    va_end(values);
-    text->length += (size_t)length;
-    if (text->length >= REPORT_BYTES) {
-        bench_refuse("the report is longer than %d bytes", REPORT_BYTES);
-    }
-}
-
-static void add_options(struct text *text) {
+static void add_options(struct line *line) {
     const char *comma = "";
-    for (const struct bench_option *o = benchmark.options; o->name; o++, comma = ",") {
-        if (o->choices) {
-            add(text, "%s\"%s\":\"%s\"", comma, o->name, o->choices[*o->value]);
-        } else {
-            add(text, "%s\"%s\":%" PRIu64, comma, o->name, *o->value);
+    for (const struct bench_option *o = benchmark.options; o->name; o++) {
+        if (!o->value) {
+            continue;
         }
+        if (o->choices) {
+            line_add(line, "%s\"%s\":\"%s\"", comma, o->name, o->choices[*o->value]);
+        } else {
+            line_add(line, "%s\"%s\":%" PRIu64, comma, o->name, *o->value);
+        }
+        comma = ",";
     }
 }
 
@@ -382,6 +361,7 @@ static struct worker total(void) {
         sum.thread.frees += one->thread.frees;
         sum.thread.reallocs += one->thread.reallocs;
         sum.thread.bytes += one->thread.bytes;
+        sum.thread.turns += one->thread.turns;
         sum.cpu_ns += one->cpu_ns;
         sum.minor_faults += one->minor_faults;
         sum.begin_ns = one->begin_ns < sum.begin_ns ? one->begin_ns : sum.begin_ns;
@@ -394,7 +374,7 @@ static struct worker total(void) {
 }
 
 static void report(void) {
-    static struct text text;
+    struct line line = {.length = 0};
     const struct worker all = total();
     const struct bench_thread *sum = &all.thread;
 #ifdef BENCH_NULL
@@ -402,25 +382,29 @@ static void report(void) {
 #else
     const char *harness_only = "false";
 #endif
-    add(&text, "{\"hakbench\":1,\"benchmark\":\"%s\",\"args\":{", benchmark.name);
-    add_options(&text);
-    add(&text, "},\"harness_only\":%s,\"threads\":%" PRIu64 ",\"iters\":%" PRIu64 ",", harness_only,
-        run.threads, run.iters);
-    add(&text,
-        "\"ops\":%" PRIu64 ",\"allocs\":%" PRIu64 ",\"frees\":%" PRIu64 ",\"reallocs\":%" PRIu64
-        ",",
-        (sum->allocs + sum->frees + sum->reallocs), sum->allocs, sum->frees, sum->reallocs);
-    add(&text, "\"bytes_requested\":%" PRIu64 ",\"roi_ns\":%" PRIu64 ",\"roi_cpu_ns\":%" PRIu64 ",",
-        sum->bytes, (all.end_ns - all.begin_ns), all.cpu_ns);
-    add(&text, "\"roi_minor_faults\":%" PRIu64 ",\"checksum\":\"%016" PRIx64 "\"", all.minor_faults,
-        sum->random);
+    line_add(&line, "{\"hakbench\":1,\"benchmark\":\"%s\",\"args\":{", benchmark.name);
+    add_options(&line);
+    line_add(&line, "},\"harness_only\":%s,\"threads\":%" PRIu64 ",\"iters\":%" PRIu64 ",",
+             harness_only, run.threads, run.iters);
+    line_add(&line,
+             "\"ops\":%" PRIu64 ",\"allocs\":%" PRIu64 ",\"frees\":%" PRIu64
+             ",\"reallocs\":%" PRIu64 ",",
+             (sum->allocs + sum->frees + sum->reallocs + sum->turns), sum->allocs, sum->frees,
+             sum->reallocs);
+    line_add(&line,
+             "\"bytes_requested\":%" PRIu64 ",\"roi_ns\":%" PRIu64 ",\"roi_cpu_ns\":%" PRIu64 ",",
+             sum->bytes, (all.end_ns - all.begin_ns), all.cpu_ns);
+    line_add(&line, "\"roi_minor_faults\":%" PRIu64 ",\"checksum\":\"%016" PRIx64 "\"",
+             all.minor_faults, sum->random);
     if (run.calibrate) {
-        add(&text, ",\"clock_hz\":[%.0f,%.0f]", run.clock_hz[0], run.clock_hz[1]);
+        line_add(&line, ",\"clock_hz\":[%.0f,%.0f]", run.clock_hz[0], run.clock_hz[1]);
     }
-    add(&text, "}\n");
-    const char *descriptor = getenv("HAKBENCH_FD");
-    const int fd = descriptor ? (int)strtol(descriptor, NULL, 10) : STDOUT_FILENO;
-    if (write(fd, text.bytes, text.length) != (ssize_t)text.length) {
+    if (benchmark.report) {
+        benchmark.report(&line);
+    }
+    line_add(&line, "}\n");
+    const int fd = getenv("HAKBENCH_FD") ? line_descriptor("HAKBENCH_FD") : STDOUT_FILENO;
+    if (line_write(&line, fd) != 0) {
         bench_refuse("cannot write the report to descriptor %d: %s", fd, strerror(errno));
     }
 }

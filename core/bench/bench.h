@@ -16,11 +16,14 @@
 
 enum { BENCH_CACHE_LINE = 128, BENCH_MAX_THREADS = 256 };
 
+struct line;
+
 /* One worker. The work counts what it does; the harness adds it up. */
 struct bench_thread {
     _Alignas(BENCH_CACHE_LINE) unsigned index; /* 0 .. threads - 1 */
     uint64_t random;                           /* state of bench_random */
     uint64_t allocs, frees, reallocs, bytes;   /* calls made, bytes asked for */
+    uint64_t turns;                            /* operations that call no allocator */
     void *state;                               /* the benchmark's own */
     void *(*body)(void *self);                 /* what bench_spawn runs */
 };
@@ -35,6 +38,12 @@ struct bench_option {
     int positional;             /* bare arguments fill these in the order of the table */
 };
 
+/* In the table of options: a bare argument in this place is --iters. */
+#define BENCH_BARE_ITERS                                                                           \
+    { "iters", NULL, NULL, 0, 0, NULL, 1 }
+#define BENCH_OPTIONS_END                                                                          \
+    { NULL, NULL, NULL, 0, 0, NULL, 0 }
+
 struct bench {
     const char *name;
     const char *summary;
@@ -47,6 +56,7 @@ struct bench {
     void (*prepare)(unsigned threads);
     void (*start)(struct bench_thread *self);
     void (*work)(struct bench_thread *self, uint64_t iters);
+    void (*report)(struct line *line); /* adds `,"key":value` to the report */
 };
 
 extern const struct bench benchmark;

@@ -6,11 +6,12 @@
 
 static uint64_t slots = 400, seed = 1, smallest = 16, largest = 1040;
 static const struct bench_option options[] = {
+    BENCH_BARE_ITERS,
     {"ws", "slots of the working set", &slots, 1, 1 << 28, NULL, 1},
     {"seed", "of the random numbers", &seed, 0, UINT64_MAX, NULL, 1},
     {"min", "smallest block in bytes", &smallest, 1, 1 << 26, NULL, 0},
     {"max", "largest block in bytes", &largest, 1, 1 << 26, NULL, 0},
-    {NULL, NULL, NULL, 0, 0, NULL, 0},
+    BENCH_OPTIONS_END,
 };
 
 static void prepare(unsigned threads) {
@@ -56,7 +57,6 @@ const struct bench benchmark = {
     .summary = "Random steps over a working set: free the slot's block, or allocate one.",
     .iteration = "steps, each one allocation or one free",
     .options = options,
-    .iters_first = 1,
     .default_iters = 40000000,
     .default_threads = 1,
     .min_threads = 1,

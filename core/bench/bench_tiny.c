@@ -10,7 +10,7 @@ static uint64_t pattern = LIFO, size = 16;
 static const struct bench_option options[] = {
     {"pattern", "the order of the frees", &pattern, 0, 0, patterns, 1},
     {"size", "bytes a block", &size, 1, 1 << 20, NULL, 0},
-    {NULL, NULL, NULL, 0, 0, NULL, 0},
+    BENCH_OPTIONS_END,
 };
 
 struct tiny {

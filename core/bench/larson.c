@@ -13,7 +13,7 @@ static const struct bench_option options[] = {
     {"max", "largest block in bytes", &largest, 1, 1 << 26, NULL, 0},
     {"chunks", "blocks a thread", &chunks, 1, 1 << 26, NULL, 0},
     {"seed", "of the random numbers", &seed, 0, UINT64_MAX, NULL, 0},
-    {NULL, NULL, NULL, 0, 0, NULL, 0},
+    BENCH_OPTIONS_END,
 };
 
 /* The array that lies between the hands: one more than there are threads. */
