@@ -16,7 +16,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -100,7 +100,11 @@ def find_program(name: str) -> Path | None:
     return Path(found) if found else None
 
 
-def run(command: Command) -> Outcome:
+Beside = Callable[[int], contextlib.AbstractContextManager[object]]
+"""Given the process id of what was started; entered then, left when it has ended."""
+
+
+def run(command: Command, beside: Beside = contextlib.nullcontext) -> Outcome:
     """Start, feed, wait, and account. Raises TargetError if it cannot be started."""
     _refuse_unstartable(command)
     env = _environment(command)
@@ -125,7 +129,8 @@ def run(command: Command) -> Outcome:
     if child.stderr is not None:
         streams["stderr"] = child.stderr.fileno()
     try:
-        outcome = _collect(child, streams, started_ns, command.timeout_s)
+        with beside(child.pid):
+            outcome = _collect(child, streams, started_ns, command.timeout_s)
     finally:
         _close(readers.values())
         for stream in (child.stdout, child.stderr):

@@ -18,6 +18,7 @@ STAGES = (
     ("environment", "allocators", "benchmarks", "elf"),
     ("backends", "audit", "evidence", "proof", "census", "counters", "symbols", "perfdata"),
     ("plan", "store", "work"),
+    ("resident",),
     ("runner", "layout"),
     ("metrics", "figures", "attribution", "sequential"),
     ("compare", "claims", "scaling"),
@@ -25,6 +26,7 @@ STAGES = (
     ("findings",),
     ("report", "measurement"),
     ("stat", "listing"),
+    ("memory", "sweep", "gap", "ledger", "matrix"),
     ("render",),
     ("cli",),
 )
