@@ -58,9 +58,8 @@ def served_by(allocator: Allocator, line: StartLine) -> str:
     if owner == line.exe or _hidden_malloc(line):
         return ITSELF
     name = allocator.name if _is(allocator, owner) else allocators.name_of(Path(owner))
-    if name != GLIBC and any(
-        e.verdict is Verdict.REFUTED for e in _glibc_statistics(allocator, line)
-    ):
+    use = line.libc_mallinfo
+    if use and use.after > use.before and name != GLIBC and not _delegates(allocator):
         return f"{GLIBC}, through {name}"
     return name
 

@@ -6,7 +6,9 @@ statistics that grow although glibc should be idle. `judge` puts them together. 
 against the named allocator refutes; a gap leaves it unproven.
 """
 
+import contextlib
 import re
+import signal
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -50,6 +52,9 @@ def judge(seen: Observed) -> Proof:
         found += [item for line in ended for item in evidence.at_exit(seen.allocator, line)]
     else:
         found.append(_missing(seen, started))
+    if seen.exit.kind is ExitKind.SIGNAL:
+        killed = f"{seen.program} was killed by {_signal_name(seen.exit.number)}"
+        found.append(Evidence("exit", Verdict.UNPROVEN, killed))
     found += _further_images(seen, main, audited)
     return Proof(
         expected=seen.allocator.name,
@@ -104,11 +109,17 @@ def _missing(seen: Observed, started: Path) -> Evidence:
 def _end(ended: Exit) -> str:
     match ended.kind:
         case ExitKind.SIGNAL:
-            return f"signal {ended.number} killed it before it could"
+            return f"{_signal_name(ended.number)} killed it before it could"
         case ExitKind.TIMEOUT:
             return "it was stopped before it could"
         case ExitKind.CODE:
             return f"LD_PRELOAD was ignored or undone (exit code {ended.number})"
+
+
+def _signal_name(number: int) -> str:
+    with contextlib.suppress(ValueError):
+        return signal.Signals(number).name
+    return f"signal {number}"
 
 
 def _unaudited(started: Path) -> str:

@@ -45,6 +45,10 @@ struct libc_use {
     size_t in_use, obtained; /* bytes: in blocks, and from the system */
 };
 
+/* Bound to hakmem's if that is preloaded. Not by dlsym: a look-up that fails allocates a message.
+ */
+#pragma weak hak_stats_read
+
 static char exe[PATH_MAX];
 static void *blocks[ALLOCATIONS];
 
@@ -57,7 +61,10 @@ static int libc_read(struct libc_use *use) {
         return 0;
     }
     *(void **)&sizes = dlsym(libc, "mallinfo2");
-    *(void **)&ints = dlsym(libc, "mallinfo");
+    if (!sizes) {
+        *(void **)&ints = dlsym(libc, "mallinfo");
+        dlerror(); /* the program must not find our failure */
+    }
     dlclose(libc);
     if (sizes) {
         const struct mallinfo_of_size info = sizes();
@@ -72,9 +79,7 @@ static int libc_read(struct libc_use *use) {
 
 /* What the allocator itself has counted; 0 if it does not offer that. */
 static int counted_read(struct hak_stats *stats) {
-    size_t (*read_stats)(struct hak_stats *, size_t) = NULL;
-    *(void **)&read_stats = dlsym(RTLD_DEFAULT, "hak_stats_read");
-    return read_stats && read_stats(stats, sizeof *stats) >= sizeof stats->allocs * 2;
+    return hak_stats_read && hak_stats_read(stats, sizeof *stats) >= sizeof stats->allocs * 2;
 }
 
 /* Who defines `address`: the object, and the name and table entry of the symbol. */
@@ -99,18 +104,17 @@ static struct definition definition_of(const void *address) {
 /* Where a program of fixed address takes the address of an imported function, its own jump to the
  * function stands for it everywhere (the "canonical PLT entry"): look behind that. */
 static struct definition defined_behind(const struct link_map *program, const char *function) {
-    struct definition found = {NULL, NULL, NULL};
-    for (const struct link_map *next = program->l_next; next; next = next->l_next) {
+    struct definition result = {NULL, NULL, NULL};
+    for (struct link_map *next = program->l_next; next && !result.object; next = next->l_next) {
         void *handle = dlopen(next->l_name, RTLD_LAZY | RTLD_NOLOAD);
         if (handle) {
-            found = definition_of(dlsym(handle, function));
+            const struct definition found = definition_of(dlsym(handle, function));
+            result = found.object == next ? found : result;
             dlclose(handle);
         }
-        if (found.object == next) {
-            return found;
-        }
     }
-    return (struct definition){NULL, NULL, NULL};
+    dlerror(); /* the program must not find our failures */
+    return result;
 }
 
 static struct definition definition_for(const char *function) {

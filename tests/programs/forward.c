@@ -9,7 +9,6 @@
 enum { ALIGNMENT = 16, HEAP_BYTES = 1 << 26 };
 
 void *__libc_malloc(size_t size);
-void *__libc_calloc(size_t count, size_t size);
 void *__libc_realloc(void *block, size_t size);
 void *__libc_memalign(size_t alignment, size_t size);
 void __libc_free(void *block);
@@ -40,7 +39,9 @@ void free(void *block) {
 }
 
 void *calloc(size_t count, size_t size) {
-    return __libc_calloc(count, size);
+    size_t bytes = 0;
+    void *block = __builtin_mul_overflow(count, size, &bytes) ? NULL : malloc(bytes);
+    return block ? memset(block, 0, bytes) : NULL;
 }
 
 void *realloc(void *old, size_t size) {
