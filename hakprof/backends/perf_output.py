@@ -18,8 +18,6 @@ UNIT_FACTORS = {"msec": 1e6, "usec": 1e3, "ns": 1.0, "": 1.0}
 MIN_RUNNING = 0.25
 """An event that counted in less than this share of the time is refused: the rest is a guess."""
 
-EVENT = re.compile(r"(?:(?P<pmu>\w+)/)?(?P<name>[^/:]+)(?:/(?P<flags>[^:]*))?(?::\w*)?")
-
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -27,13 +25,13 @@ class Row:
 
     event: str  # without PMU and modifiers: `instructions` for `cpu_core/instructions/u`
     value: Value
-    running: float  # share of the time in which it was counted; perf scaled the value by it
+    running: float  # share of the time in which it was counted; perf divided the value by it
 
 
 def plain_event(name: str) -> str:
     """`instructions` in `instructions:u`, `cpu_core/instructions/u`, `cpu_atom/instructions:u/`."""
-    match = EVENT.fullmatch(name.strip())
-    return match["name"] if match else name.strip()
+    pmu_or_event, _, event = name.strip().partition("/")
+    return re.split("[/:]", event or pmu_or_event)[0]
 
 
 def parse_json(text: str) -> list[Row]:
@@ -85,9 +83,6 @@ def _row(event: str, value: str, unit: str, runtime: object, percent: object) ->
     number = _number(value)
     if number is None or not (_number(runtime) or 0) > 0 or not 0 < running <= 1.01:  # noqa: PLR2004 (a rounded 100 %)
         return Row(name, Absent(Absence.NOT_COUNTED, "perf never got to count it"), running)
-    if running < MIN_RUNNING:
-        why = f"counted only {running:.0%} of the time: too many events for this processor"
-        return Row(name, Absent(Absence.NOT_COUNTED, why), running)
     return Row(name, number * UNIT_FACTORS.get(unit, 1.0), running)
 
 
@@ -100,10 +95,15 @@ def _number(text: object) -> float | None:
 def combine(rows: Sequence[Row]) -> Row | None:
     """One row of the rows of one event: a hybrid processor has one for each kind of core.
 
-    Cores that the program never ran on count nothing; what the others counted is the sum.
+    perf scales each row as if its kind of core had been the only one. What was counted is taken
+    together and scaled by the time that was counted in all; too little of it is refused.
     """
-    counted = [row for row in rows if not isinstance(row.value, Absent)]
+    counted = [(row.value, row.running) for row in rows if not isinstance(row.value, Absent)]
     if not counted:
         return rows[0] if rows else None
-    total = sum(row.value for row in counted if not isinstance(row.value, Absent))
-    return Row(rows[0].event, total, min(row.running for row in counted))
+    running = sum(share for _, share in counted)
+    if running < MIN_RUNNING:
+        why = f"counted only {running:.0%} of the time: too many events for this processor"
+        return Row(rows[0].event, Absent(Absence.NOT_COUNTED, why), running)
+    seen = sum(value * share for value, share in counted)
+    return Row(rows[0].event, seen / running, min(running, 1.0))
