@@ -7,10 +7,11 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
-from hakprof import figures, metrics
+from hakprof import figures, metrics, proof
 from hakprof.metrics import METRICS
-from hakprof.model import Absent, Arm, CountingBackend, Kind, Reading, Sample, Target
+from hakprof.model import Absent, Arm, CountingBackend, Kind, Proof, Reading, Sample, Target
 from hakprof.plan import Plan, harness_of
 from hakprof.runner import run_blocks, run_lengths
 from hakprof.store import Keeper
@@ -33,7 +34,19 @@ class Measurement:
     tell: Tell
     samples: dict[str, list[Sample]] = field(default_factory=dict)  # by arm, as they were made
     calls: dict[str, Sequence[Reading]] = field(default_factory=dict)  # by arm, the census's
+    proofs: dict[str, list[Proof]] = field(default_factory=dict)  # by arm, beside the samples'
     interrupted: bool = False
+
+    def observe(self) -> None:
+        """One run of each arm that sees every process a program starts, and is not timed."""
+        with self._phase():
+            for number, arm in enumerate(self.plan.arms):
+                self.tell("looking who serves the calls", number / len(self.plan.arms))
+                env = arm.target.env
+                seen, _ = proof.observe(
+                    arm.allocator, arm.target.argv, env=env, timeout_s=self.plan.timeout_s
+                )
+                self.proofs.setdefault(arm.name, []).append(seen)
 
     def time(self, backend: CountingBackend) -> None:
         """The timed blocks of all arms."""
@@ -61,6 +74,11 @@ class Measurement:
     def of(self, arm: Arm) -> tuple[Sample, ...]:
         """The samples of an arm in the order in which they were made."""
         return tuple(self.samples.get(arm.name, ()))
+
+    def proof_of(self, arm: Arm) -> Proof | None:
+        """Who served the arm's calls, by all of its runs; None if none left a trace."""
+        seen = [s.proof for s in self.of(arm) if s.proof] + self.proofs.get(arm.name, [])
+        return proof.combine(seen) if seen else None
 
     def _count_blocks(self, backend: CountingBackend) -> None:
         runs = min(self.plan.runs or COUNTED_BLOCKS, COUNTED_BLOCKS)
@@ -91,6 +109,9 @@ class Measurement:
         return tuple(arm for arm in self.plan.arms if not any(s.problem for s in self.of(arm)))
 
     def _take(self, sample: Sample) -> None:
+        arm = next(arm for arm in self.plan.arms if arm.name == sample.arm)
+        if not (arm.harness_only or sample.problem):
+            sample = replace(sample, proof=judge(arm, sample))
         self.samples.setdefault(sample.arm, []).append(sample)
         self.keeper.keep(sample)
 
@@ -101,6 +122,18 @@ class Measurement:
             yield
         except KeyboardInterrupt:
             self.interrupted = True
+
+
+def judge(arm: Arm, sample: Sample) -> Proof:
+    """Who served the calls of one run, by what its audit wrote."""
+    return proof.judge(
+        proof.Observed(
+            allocator=arm.allocator,
+            program=Path(arm.target.argv[0]),
+            exit=sample.exit,
+            audit=sample.audit.encode(),
+        )
+    )
 
 
 def no_count(sample: Sample) -> str:

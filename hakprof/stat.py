@@ -67,6 +67,8 @@ def measure(request: Request, tell: Tell) -> Outcome:
     started = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
     keeper = Keeper(request.command, records.to_json(machine), plan.arms)
     measurement = Measurement(plan, keeper, tell)
+    if not request.work.target.is_benchmark:
+        measurement.observe()
     measurement.time(backends.TIMING)
     counting = _count(request, measurement, forced)
     report = _report(request, measurement, counting, machine, started)
@@ -134,7 +136,15 @@ def _report(
     machine: environment.Machine,
     started: str,
 ) -> Report:
-    measured = [Measured(arm, measurement.of(arm)) for arm in measurement.plan.arms]
+    measured = [
+        Measured(
+            arm,
+            samples=measurement.of(arm),
+            calls=tuple(measurement.calls.get(arm.name, ())),
+            proof=measurement.proof_of(arm),
+        )
+        for arm in measurement.plan.arms
+    ]
     alone = next((m for m in measured if m.arm.harness_only), None)
     harness = series_of(alone) if alone else None
     columns = tuple(column_of(m, harness) for m in measured if not m.arm.harness_only)

@@ -135,8 +135,10 @@ def _trust(column: Column, several: bool) -> Iterator[tuple[str, str]]:  # noqa:
             Verdict.REFUTED: f"WRONG ALLOCATOR: {proof.served_by or 'somebody else'} served the "
             f"calls, not {proof.expected}",
         }[proof.verdict]
-        evidence = [e for e in proof.evidence if e.verdict is proof.verdict]
-        seen = "; ".join(f"{item.check}: {item.detail}" for item in evidence)
+        evidence = {
+            e.check: e.detail for e in reversed(proof.evidence) if e.verdict is proof.verdict
+        }
+        seen = "; ".join(f"{check}: {detail}" for check, detail in reversed(evidence.items()))
         yield f"proof{of}", f"{says} ({seen})" if seen else says
 
 
