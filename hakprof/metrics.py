@@ -4,7 +4,7 @@ Kinds are never mixed: `blend` says which kind a figure has whose inputs are of 
 there is no such figure.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -123,8 +123,16 @@ METRICS = (
     _whole("max_rss_bytes", "peak RSS", Unit.BYTES),
 )
 
-TITLES = {metric.name: metric.title for metric in METRICS} | {IPC: "instructions/cycle"}
-UNITS = {metric.name: metric.unit for metric in METRICS} | {IPC: Unit.RATIO}
+
+def _titles() -> Iterator[tuple[str, str]]:
+    for metric in METRICS:
+        yield metric.name, metric.title
+        if metric.name == "cycles_per_op":
+            yield IPC, "instructions/cycle"
+
+
+TITLES = dict(_titles())
+"""What each figure is called where it is shown, in the order in which figures are shown."""
 
 
 def blend(kinds: Iterable[Kind]) -> Kind | None:

@@ -11,6 +11,7 @@ from hakprof import figures, metrics, stats
 from hakprof.environment import Machine
 from hakprof.errors import BackendError
 from hakprof.figures import Series
+from hakprof.findings import findings_of
 from hakprof.metrics import IPC, METRICS
 from hakprof.model import (
     Absence,
@@ -25,6 +26,9 @@ from hakprof.model import (
     Target,
     Verdict,
 )
+
+TIMING = "timing"
+"""The backend whose failure is the program's own; the others may fail where it does not."""
 
 SCHEMA = "hakprof.stat/1"
 """Name and version of the document. A field may be added; one that changes raises the version."""
@@ -47,6 +51,7 @@ class Column:
     noise_floor: float | None  # relative; None with too few runs
     calls: tuple[Reading, ...] = ()  # the census's, for a program that reports no ops
     proof: Proof | None = None
+    findings: tuple[str, ...] = ()
     problem: str = ""
 
     @property
@@ -78,8 +83,6 @@ class Report:
     columns: tuple[Column, ...]
     harness: Column | None
     gaps: tuple[Gap, ...] = ()
-    findings: tuple[str, ...] = ()
-    problems: tuple[str, ...] = ()
     interrupted: bool = False
 
 
@@ -108,7 +111,7 @@ def column_of(measured: Measured, harness: Mapping[str, Series | Absent] | None)
     shown = {
         m.name: figures.figure_of(m, every[m.name]) for m in METRICS if whole or not m.only_programs
     }
-    problems = [f"{s.backend}: {s.problem}" for s in measured.samples if s.problem]
+    problems = [s.problem for s in measured.samples if s.problem and s.backend == TIMING]
     try:
         shown[IPC] = figures.ipc_of(shown["instructions_per_op"], shown["cycles_per_op"])
     except BackendError as error:
@@ -116,21 +119,24 @@ def column_of(measured: Measured, harness: Mapping[str, Series | Absent] | None)
         why = Absent(Absence.UNAVAILABLE, error.message)
         for name, unit in ((IPC, "ratio"), ("cycles_per_op", "per op")):
             shown[name] = Figure(name, why, unit, Kind.COUNTED, "")
-    noise = every[headline(measured.arm.target)]
-    values = list(noise.values.values()) if isinstance(noise, Series) else []
+    timed = every[headline(measured.arm.target)]
+    values = list(timed.values.values()) if isinstance(timed, Series) else []
+    noise = stats.noise_floor(values) if len(values) >= figures.LEAST_RUNS else None
+    net = {
+        m.name: figures.net_of(m, every[m.name], harness[m.name])
+        for m in METRICS
+        if harness and m.has_net
+    }
     return Column(
         arm=measured.arm,
         runs=len(values),
         figures=shown,
-        net={
-            m.name: figures.net_of(m, every[m.name], harness[m.name])
-            for m in METRICS
-            if harness and m.has_net
-        },
+        net=net,
         values={n: tuple(s.values.values()) for n, s in every.items() if isinstance(s, Series)},
-        noise_floor=stats.noise_floor(values) if len(values) >= figures.LEAST_RUNS else None,
+        noise_floor=noise,
         calls=measured.calls,
         proof=measured.proof,
+        findings=findings_of(measured.arm.target, shown, net, noise),
         problem="; ".join(dict.fromkeys(problems)),
     )
 

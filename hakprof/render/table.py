@@ -31,5 +31,6 @@ def labelled(rows: Sequence[tuple[str, str]], width: int = WIDTH) -> list[str]:
             initial_indent=label.ljust(edge),
             subsequent_indent=" " * edge,
             break_on_hyphens=False,
+            break_long_words=False,
         ) or [label]
     return lines

@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Sequence
 
 from hakprof import units
-from hakprof.metrics import TITLES
-from hakprof.model import Absent, Figure, Kind, Verdict
+from hakprof.figures import MODELS
+from hakprof.metrics import IPC, TITLES
+from hakprof.model import Absent, Figure, Kind, Proof, Verdict
 from hakprof.render.table import labelled, table
 from hakprof.report import Column, Report
 from hakprof.units import Unit
@@ -65,6 +66,9 @@ def side_by_side(report: Report) -> Iterator[list[str]]:
         rows = [("", *(column.arm.name for column in shown), "got by")]
         for name, title in TITLES.items():
             rows += _metric_rows(name, title, shown)
+        floors = [units.show_percent(column.noise_floor or 0) for column in shown]
+        if all(column.noise_floor is not None for column in shown):
+            rows.append(("noise floor", *floors, ""))
         yield table(rows, (False, *(True for _ in shown), False))
 
 
@@ -100,7 +104,7 @@ def sources(report: Report) -> list[str]:
     named: dict[Kind, dict[str, None]] = {}
     for column in report.columns:
         for figure in column.figures.values():
-            if not isinstance(figure.value, Absent):
+            if figure.name != IPC and not isinstance(figure.value, Absent):
                 named.setdefault(figure.kind, {})[figure.source] = None
     rows = [(str(kind), "; ".join(named[kind])) for kind in Kind if kind in named]
     for gap in report.gaps:
@@ -112,34 +116,40 @@ def sources(report: Report) -> list[str]:
 
 
 def footer(report: Report) -> list[str]:
-    """Noise floor, proof, findings, problems: what decides how far the figures can be trusted."""
-    rows = [row for column in report.columns for row in _trust(column, len(report.columns) > 1)]
-    rows += [("finding", text) for text in report.findings]
-    rows += [("problem", text) for text in report.problems]
+    """Noise floor, proof and findings: what decides how far the figures can be trusted."""
+    rows: list[tuple[str, str]] = []
+    floors = [column.noise_floor for column in report.columns if column.noise_floor is not None]
+    if floors:
+        text = f"{units.show_percent(max(floors))}: by chance alone, two such measurements differ"
+        rows.append(("noise floor", f"{text} by so much (time per {_unit_of_work(report)})"))
+    several = len(report.columns) > 1
+    for column in report.columns:
+        of = f"{column.arm.name}: " if several else ""
+        rows += [("finding", of + text) for text in column.findings]
+        rows += _proof(column.proof) if column.proof else []
     return labelled(rows)
 
 
-def _trust(column: Column, several: bool) -> Iterator[tuple[str, str]]:  # noqa: FBT001
-    of = f" ({column.arm.name})" if several else ""
-    if column.noise_floor is not None:
-        share = units.show_percent(column.noise_floor)
-        yield (
-            f"noise floor{of}",
-            f"{share}: by chance alone, two such measurements differ by as much (time per op)",
-        )
-    proof = column.proof
-    if proof is not None:
-        says = {
+def _unit_of_work(report: Report) -> str:
+    return "op" if report.target.is_benchmark else "run"
+
+
+def _proof(proof: Proof) -> Iterator[tuple[str, str]]:
+    """The verdict, and under it one line for each check that led to it."""
+    yield (
+        "proof",
+        {
             Verdict.PROVEN: f"{proof.served_by} served the calls",
-            Verdict.UNPROVEN: f"UNPROVEN that {proof.expected} served the calls",
+            Verdict.UNPROVEN: f"UNPROVEN: nobody knows whether {proof.expected} served the calls",
             Verdict.REFUTED: f"WRONG ALLOCATOR: {proof.served_by or 'somebody else'} served the "
             f"calls, not {proof.expected}",
-        }[proof.verdict]
-        evidence = {
-            e.check: e.detail for e in reversed(proof.evidence) if e.verdict is proof.verdict
-        }
-        seen = "; ".join(f"{check}: {detail}" for check, detail in reversed(evidence.items()))
-        yield f"proof{of}", f"{says} ({seen})" if seen else says
+        }[proof.verdict],
+    )
+    checks: dict[str, str] = {}
+    for item in proof.evidence:
+        if item.verdict is proof.verdict:
+            checks.setdefault(item.check, item.detail)
+    yield from (("", f"{check}: {detail}") for check, detail in checks.items())
 
 
 def _named(column: Column) -> str:
@@ -159,7 +169,7 @@ def _value(figure: Figure | None) -> str:
 def _interval(figure: Figure) -> str:
     if figure.interval:
         return units.show_range(*figure.interval, figure.unit)
-    return f"±{units.show_percent(figure.error)}" if figure.error else ""
+    return f"±{units.show_percent(figure.error)}" if figure.kind in MODELS else ""
 
 
 def _half_width(figure: Figure | None) -> str:
