@@ -191,19 +191,20 @@ def _own_calls(allocator: Allocator, line: StartLine) -> Iterator[Evidence]:
     yield from _private_calls(allocator, facts)
     imported = sorted(facts.imports & set(elf.ENTRY_POINTS))
     operators = any(name.startswith(_OPERATOR_NEW) for name in facts.imports)
-    if "malloc" in facts.hidden:
-        yield _refuted("elf imports", f"{facts.path} has a malloc of its own that nobody replaces")
+    name = facts.path.name
+    if "malloc" in facts.exports or "malloc" in facts.hidden:
+        yield _refuted("elf imports", f"{name} has a malloc of its own")
     elif imported or operators:
         names = ", ".join([*imported, *(["operator new"] if operators else [])])
-        yield _proven("elf imports", f"{facts.path} imports {names}")
+        yield _proven("elf imports", f"{name} imports {names}")
     elif users := [file for file in _libraries(line) if _allocates(file)]:
-        yield _proven("elf imports", f"{facts.path} allocates through {Path(users[0]).name}")
-    elif facts.has_symbol_table or facts.exports:
-        yield _proven("elf imports", f"{facts.path} itself calls no allocation function")
+        yield _proven("elf imports", f"{name} allocates through {Path(users[0]).name}")
+    elif facts.has_symbol_table:
+        yield _proven("elf imports", f"{name} itself calls no allocation function")
     else:
         yield _unproven(
             "elf imports",
-            f"{facts.path} imports no allocation function and is stripped: "
+            f"{name} imports no allocation function and is stripped: "
             "one of its own would not be seen",
         )
 
@@ -216,7 +217,7 @@ def _private_calls(allocator: Allocator, facts: elf.ElfFacts) -> Iterator[Eviden
         if peer != own and (names := sorted(visible.intersection(peer.private))):
             yield _unproven(
                 "elf imports",
-                f"{facts.path} uses {', '.join(names)}: such calls stay with {peer.name}",
+                f"{facts.path.name} uses {', '.join(names)}: such calls stay with {peer.name}",
             )
 
 

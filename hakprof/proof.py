@@ -33,7 +33,7 @@ class Observed:
     """What one run left behind for a verdict."""
 
     allocator: Allocator
-    program: Path  # what was started
+    program: Path  # what was started, as the command line named it
     exit: Exit
     audit: bytes  # what libhakaudit.so wrote
     execs: bytes | None = None  # what `hakrun --trace-exec` wrote; None: nobody traced
@@ -43,7 +43,7 @@ class Observed:
 def judge(seen: Observed) -> Proof:
     """The verdict over the whole process tree of one run."""
     audited = audit_lines(seen.audit)
-    started = elf.started_file(seen.program)
+    started = _started_file(seen.program)
     main = next((line for line in audited.starts if Path(line.exe) == started), None)
     found = list(_ignored_by_loader(seen))
     if main:
@@ -62,6 +62,15 @@ def judge(seen: Observed) -> Proof:
         verdict=_worst(item.verdict for item in found),
         evidence=tuple(found),
     )
+
+
+def _started_file(program: Path) -> Path:
+    """What /proc/PID/exe shows of it."""
+    found = process.find_program(str(program)) or program
+    try:
+        return elf.started_file(found)
+    except InputError:  # it may be run but not read, or it is gone
+        return found.resolve()
 
 
 def combine(proofs: Sequence[Proof]) -> Proof:
@@ -116,6 +125,10 @@ def _end(ended: Exit) -> str:
             return f"LD_PRELOAD was ignored or undone (exit code {ended.number})"
 
 
+def _count(images: int) -> str:
+    return "1 program image" if images == 1 else f"{images} program images"
+
+
 def _signal_name(number: int) -> str:
     with contextlib.suppress(ValueError):
         return signal.Signals(number).name
@@ -132,7 +145,7 @@ def _unaudited(started: Path) -> str:
 def _further_images(seen: Observed, main: StartLine | None, audited: Lines) -> Iterator[Evidence]:
     """Children, and what the program turned itself into: whether they run as it does."""
     if audited.unreadable:
-        yield Evidence("audit", Verdict.UNPROVEN, f"{audited.unreadable} lines are unreadable")
+        yield Evidence("audit", Verdict.UNPROVEN, f"unreadable lines: {audited.unreadable}")
     others = [line for line in audited.starts if line is not main]
     against = list(_against(seen.allocator, main, audited))
     if seen.execs is not None:
@@ -147,7 +160,7 @@ def _further_images(seen: Observed, main: StartLine | None, audited: Lines) -> I
         worst = _worst(item.verdict for item in against)
         yield Evidence("process tree", worst, "; ".join(details[:SHOWN]) + more)
     elif others:
-        yield Evidence("process tree", Verdict.PROVEN, f"{len(others)} more images, the same")
+        yield Evidence("process tree", Verdict.PROVEN, f"{_count(len(others))} more, the same")
 
 
 def _against(allocator: Allocator, main: StartLine | None, audited: Lines) -> Iterator[Evidence]:
@@ -173,7 +186,7 @@ def _unaudited_images(
     """Images that ran and wrote no line, except the started program, which `_missing` explains."""
     written = Counter((line.pid, line.exe) for line in audited.starts)
     launcher = str(native.program("hakrun").resolve())
-    started = str(elf.started_file(seen.program))
+    started = str(_started_file(seen.program))
     explained = main is not None
     for image in traced.execs:
         if image.exe == launcher:
@@ -210,7 +223,6 @@ def observe(
     A program that had to be stopped after `timeout_s` gives a proof as well: the audit speaks at
     its start. Raises TargetError if it cannot be started.
     """
-    program = process.find_program(argv[0])
     libraries = [allocator.library] if allocator.library else []
     outcome = process.run(
         process.Command(
@@ -224,7 +236,7 @@ def observe(
     )
     seen = Observed(
         allocator=allocator,
-        program=program or Path(argv[0]),
+        program=Path(argv[0]),
         exit=outcome.exit,
         audit=outcome.pipes["audit"],
         execs=outcome.pipes["execs"],

@@ -25,7 +25,7 @@ STAGES = (
     ("contest",),
     ("findings",),
     ("report", "measurement"),
-    ("stat", "listing"),
+    ("stat", "listing", "verification"),
     ("memory", "sweep", "gap", "ledger", "matrix"),
     ("render",),
     ("cli",),

@@ -100,7 +100,7 @@ def test_program_of_fixed_address_is_not_blamed_for_its_jump(
 def test_children_with_the_preload_are_proven(bump: Allocator, program: Path) -> None:
     found = observe(bump, "/bin/sh", "-c", f"{program}; {program}; true")
     assert found.verdict is Verdict.PROVEN, found.evidence
-    assert details(found, "process tree") == "2 more images, the same"
+    assert details(found, "process tree") == "2 program images more, the same"
 
 
 def test_script_is_judged_by_its_interpreter(
@@ -325,7 +325,7 @@ def test_lines_that_nobody_can_read_are_counted(bump: Allocator, program: Path) 
         seen = proof.Observed(allocator=bump, program=program, exit=ENDED, audit=noise)
         found = proof.judge(seen)
         assert found.verdict is Verdict.UNPROVEN
-        assert "1 lines are unreadable" in details(found, "audit")
+        assert "unreadable lines: 1" in details(found, "audit")
 
 
 def test_tracer_that_may_not_trace_leaves_it_unproven(bump: Allocator, program: Path) -> None:

@@ -14,6 +14,7 @@ from hakprof.errors import HakprofError, UsageError
 
 COMMANDS: dict[str, str] = {
     "stat": "measure a benchmark or a program on one allocator or several",
+    "verify": "prove which allocator serves the calls of a program",
     "list": "benchmarks, allocators and backends, and what is missing here",
 }
 """name -> one line of help, in the order in which the help shows them"""
