@@ -1,7 +1,6 @@
 /* The harness: arguments, warm-up, the region of interest on every thread, the report.
  *
  * Nothing here allocates from the allocator under test between the warm-up and the report. */
-#define _GNU_SOURCE /* RUSAGE_THREAD */
 #include "bench.h"
 
 #include "../tools/line.h"
@@ -26,7 +25,7 @@ enum { CLOCK_WINDOWS = 15, CLOCK_TURNS = 2500, CLOCK_ADDS_A_TURN = 16 };
 
 struct worker {
     struct bench_thread thread;
-    uint64_t begin_ns, end_ns, cpu_ns, minor_faults;
+    uint64_t begin_ns, end_ns;
     pthread_t handle;
 };
 
@@ -34,6 +33,7 @@ static struct {
     uint64_t iters, warmup, threads;
     int calibrate, perf_control, perf_ack;
     double clock_hz[2];
+    uint64_t cpu_ns, minor_faults; /* of the whole process in the region */
     pthread_barrier_t barrier;
     struct worker *workers;
 } run;
@@ -266,13 +266,11 @@ static void meet(void) {
 
 static uint64_t minor_faults(void) {
     struct rusage usage;
-    getrusage(RUSAGE_THREAD, &usage);
+    getrusage(RUSAGE_SELF, &usage);
     return (uint64_t)usage.ru_minflt;
 }
 
 static void enter_region(struct worker *self) {
-    const uint64_t faults = minor_faults();
-    const uint64_t cpu_ns = nanoseconds(CLOCK_THREAD_CPUTIME_ID);
     self->begin_ns = nanoseconds(CLOCK_MONOTONIC);
     if (hakroi_begin) {
         hakroi_begin();
@@ -284,8 +282,6 @@ static void enter_region(struct worker *self) {
         hakroi_end();
     }
     self->end_ns = nanoseconds(CLOCK_MONOTONIC);
-    self->cpu_ns = nanoseconds(CLOCK_THREAD_CPUTIME_ID) - cpu_ns;
-    self->minor_faults = minor_faults() - faults;
 }
 
 static void *work(void *argument) {
@@ -304,11 +300,15 @@ static void *work(void *argument) {
     if (first) {
         run.clock_hz[0] = run.calibrate ? clock_hz() : 0;
         tell_perf("enable\n");
+        run.minor_faults = minor_faults();
+        run.cpu_ns = nanoseconds(CLOCK_PROCESS_CPUTIME_ID);
     }
     meet();
     enter_region(self);
     meet();
     if (first) {
+        run.cpu_ns = nanoseconds(CLOCK_PROCESS_CPUTIME_ID) - run.cpu_ns;
+        run.minor_faults = minor_faults() - run.minor_faults;
         tell_perf("disable\n");
         run.clock_hz[1] = run.calibrate ? clock_hz() : 0;
     }
@@ -362,8 +362,6 @@ static struct worker total(void) {
         sum.thread.reallocs += one->thread.reallocs;
         sum.thread.bytes += one->thread.bytes;
         sum.thread.turns += one->thread.turns;
-        sum.cpu_ns += one->cpu_ns;
-        sum.minor_faults += one->minor_faults;
         sum.begin_ns = one->begin_ns < sum.begin_ns ? one->begin_ns : sum.begin_ns;
         sum.end_ns = one->end_ns > sum.end_ns ? one->end_ns : sum.end_ns;
         /* The same arguments give the same checksum on every allocator: same calls, same sizes. */
@@ -393,9 +391,9 @@ static void report(void) {
              sum->reallocs);
     line_add(&line,
              "\"bytes_requested\":%" PRIu64 ",\"roi_ns\":%" PRIu64 ",\"roi_cpu_ns\":%" PRIu64 ",",
-             sum->bytes, (all.end_ns - all.begin_ns), all.cpu_ns);
+             sum->bytes, (all.end_ns - all.begin_ns), run.cpu_ns);
     line_add(&line, "\"roi_minor_faults\":%" PRIu64 ",\"checksum\":\"%016" PRIx64 "\"",
-             all.minor_faults, sum->random);
+             run.minor_faults, sum->random);
     if (run.calibrate) {
         line_add(&line, ",\"clock_hz\":[%.0f,%.0f]", run.clock_hz[0], run.clock_hz[1]);
     }
