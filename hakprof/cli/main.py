@@ -16,6 +16,7 @@ COMMANDS: dict[str, str] = {
     "stat": "measure a benchmark or a program on one allocator or several",
     "verify": "prove which allocator serves the calls of a program",
     "list": "benchmarks, allocators and backends, and what is missing here",
+    "counters": "what a hakmem built with counters counted: refills, frees, early returns",
 }
 """name -> one line of help, in the order in which the help shows them"""
 

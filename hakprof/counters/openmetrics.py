@@ -1,13 +1,13 @@
 """Counts as OpenMetrics text, for a scraper."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.openmetrics.exposition import generate_latest
 
-from hakprof.counters.dump import Dump, values
+from hakprof.counters.dump import Dump, Words, values
 from hakprof.counters.layout import Field
 from hakprof.schema import Schema
 
@@ -16,7 +16,8 @@ def openmetrics(dumps: Sequence[Dump], schema: Schema) -> str:
     """One sample for each counter, member and process that is not zero."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Collector(dumps, schema))
-    return generate_latest(registry).decode()
+    text: bytes = generate_latest(registry)  # type: ignore[no-untyped-call] # it has no annotations
+    return text.decode()
 
 
 class _Collector:
@@ -48,3 +49,20 @@ class _Collector:
     def _help(self, name: str) -> str:
         counter = self._schema.counters.get(name)
         return f"{counter.unit}: {counter.meaning}" if counter else name
+
+
+def _labels(field: Field) -> list[str]:
+    return ["pid", *(axis.name for axis in field.axes)]
+
+
+def _samples(
+    dump: Dump, words: Words, fields: Mapping[str, Field], name: str
+) -> Iterator[tuple[list[str], int]]:
+    """(label values, value) of each word that is not zero."""
+    found = fields.get(name)
+    if found is None:
+        return
+    numbers = values(words, found)
+    for index in np.argwhere(numbers):
+        labels = [axis.label(int(i)) for axis, i in zip(found.axes, index, strict=True)]
+        yield [str(dump.pid), *labels], int(numbers[tuple(index)])

@@ -129,5 +129,7 @@ def _locks(view: View) -> Iterator[str]:
     waits = view.sum("lock_wait")
     rate = share(1000 * waits, view.ops)
     if rate is not None and rate > 1 / 10:
-        worst = max(view.members("lock_kind"), key=lambda kind: view.sum("lock_wait", lock_kind=kind))
+        worst = max(
+            view.members("lock_kind"), key=lambda kind: view.sum("lock_wait", lock_kind=kind)
+        )
         yield f"{waits:,} waits for a lock ({rate:.2f} for 1000 operations), most for {worst!r}."

@@ -102,13 +102,12 @@ def allocation_table(view: View) -> Table:
 def ladder_table(view: View) -> Table:
     """The refill stages in the order in which they are asked."""
     blocks_in_all = view.sum("stage_block")
-    cycles_known = view.sum("stage_cycle") > 0
-    rows = []
+    timed = view.sum("stage_cycle") > 0  # built with HAKMEM_DEBUG_TIMING
+    rows: list[tuple[Cell, ...]] = []
     for stage in view.members("stage"):
         asked = view.sum("stage_attempt", stage=stage)
         gave = view.sum("stage_success", stage=stage)
         blocks = view.sum("stage_block", stage=stage)
-        cycles = view.sum("stage_cycle", stage=stage)
         rows.append(
             (
                 stage,
@@ -119,7 +118,7 @@ def ladder_table(view: View) -> Table:
                 share(blocks, blocks_in_all),
                 share(blocks, gave),
                 share(1000 * gave, view.allocs),
-                share(cycles, asked) if cycles_known else None,
+                *((share(view.sum("stage_cycle", stage=stage), asked),) if timed else ()),
             )
         )
     columns = (
@@ -131,10 +130,8 @@ def ladder_table(view: View) -> Table:
         Column("share", Unit.FRACTION),
         Column("blocks a time", Unit.COUNT),
         Column("per 1000 allocs", Unit.COUNT),
-        Column("cycles a time", Unit.COUNT),
+        *((Column("cycles a time", Unit.COUNT),) if timed else ()),
     )
-    if not cycles_known:
-        columns, rows = columns[:-1], [row[:-1] for row in rows]
     return Table(
         "refill",
         "Refill ladder",

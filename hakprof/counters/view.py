@@ -104,5 +104,5 @@ def _plain_gauges(dump: Dump) -> dict[str, int]:
 
 
 def share(part: float, whole: float) -> float | None:
-    """part / whole, None if there is no whole."""
+    """A fraction, None if there is no whole."""
     return part / whole if whole else None
