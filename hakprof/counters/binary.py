@@ -110,6 +110,8 @@ def parse_live(data: bytes, source: str) -> Dump:
 
 
 def _running_or_died(pid: int) -> State:
+    if pid == 0:
+        return State.DIED
     try:
         os.kill(pid, 0)
     except PermissionError:
@@ -156,7 +158,9 @@ class _Reader:
 
     def threads(self) -> tuple[Thread, ...]:
         head = self.header
-        if head.block_bytes < head.counts_at + 8 * self.layout.counter_words:
+        block_head = struct.calcsize("<" + BLOCK_HEAD)
+        counts_end = max(head.counts_at, block_head) + 8 * self.layout.counter_words
+        if head.block_bytes < counts_end:
             self.problems.append(f"a block of {head.block_bytes} bytes cannot hold its counts")
             return ()
         inside = max(0, len(self.data) - head.blocks_at) // head.block_bytes
