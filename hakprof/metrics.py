@@ -135,6 +135,10 @@ TITLES = dict(_titles())
 """What each figure is called where it is shown, in the order in which figures are shown."""
 
 
+KINDS = {metric.name: metric.kind for metric in METRICS} | {IPC: Kind.COUNTED}
+"""What each figure is where the machine can do all."""
+
+
 def blend(kinds: Iterable[Kind]) -> Kind | None:
     """The kind of a figure made of such readings; None if they must not be put together.
 

@@ -85,6 +85,11 @@ class Report:
     gaps: tuple[Gap, ...] = ()
     interrupted: bool = False
 
+    @property
+    def measured(self) -> bool:
+        """There is at least one run to show."""
+        return any(column.runs for column in self.columns)
+
 
 @dataclass(frozen=True, slots=True)
 class Counting:
@@ -168,8 +173,8 @@ def _why(name: str, absent: Absent, counting: Counting) -> tuple[Absent, str]:
     hardware = counting.hardware
     if absent.why:
         return absent, ""
-    if name == "instructions_per_op" and counting.failures:
+    if name in {"instructions_per_op", IPC} and counting.failures:
         return Absent(Absence.NOT_COUNTED, "; ".join(counting.failures)), ""
-    if not hardware.usable and name not in {IPC, "instructions_per_op"}:
+    if not hardware.usable and metrics.KINDS[name] is Kind.COUNTED:
         return Absent(Absence.NOT_SUPPORTED, hardware.why), hardware.advice
     return absent, ""

@@ -169,12 +169,11 @@ def _errors(report: Report, keeper: Keeper) -> tuple[HakprofError, ...]:
     if report.interrupted:
         errors.append(InterruptedRunError("interrupted", advice="what was measured is shown above"))
     columns = [*report.columns, *([report.harness] if report.harness else [])]
-    errors += [
-        TargetError(f"{c.arm.target.name} on {c.arm.name}: {c.problem}")
-        for c in columns
-        if c.problem
-    ]
-    errors += [_unproven(c) for c in report.columns if c.proof and not c.proven]
+    failed = [column for column in columns if column.problem]
+    if len(failed) == len(columns):
+        failed = failed[:1]  # whatever it is, it is not the allocator
+    errors += [TargetError(f"{column.problem} (on {column.arm.name})") for column in failed]
+    errors += [_unproven(c) for c in report.columns if c.proof and not (c.proven or c.problem)]
     if keeper.problem:
         errors.append(keeper.problem)
     return tuple(errors)

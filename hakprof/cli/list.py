@@ -4,12 +4,12 @@ from typing import Annotated
 
 import typer
 
-from hakprof.cli.shared import show
+from hakprof.cli.shared import application, show
 from hakprof.listing import listing
 from hakprof.render import json_
 from hakprof.render import listing as text
 
-app = typer.Typer(add_completion=False)
+app = application()
 
 
 @app.command()

@@ -65,9 +65,15 @@ def _dispatch(args: list[str]) -> int:
         )
     module = importlib.import_module(f"hakprof.cli.{name.replace('-', '_')}")
     try:
-        module.app(args=args[1:], prog_name=f"hakprof {name}")
-    except SystemExit as end:
-        return end.code if isinstance(end.code, int) else int(bool(end.code))
+        module.app(args=args[1:], prog_name=f"hakprof {name}", standalone_mode=False)
+    except HakprofError:
+        raise
+    except Exception as error:
+        # typer brings its own copy of click, or not, by version: its errors know their message
+        if not hasattr(error, "format_message"):
+            raise
+        advice = f"hakprof {name} --help explains it"
+        raise UsageError(error.format_message().rstrip("."), advice=advice) from error
     return 0
 
 

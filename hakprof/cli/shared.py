@@ -6,11 +6,18 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import typer
 from typer.core import TyperCommand
 
 from hakprof.benchmarks import Benchmark, find_benchmark
 from hakprof.errors import HakprofError, StoreError, UsageError
 from hakprof.units import parse_cpus
+
+
+def application() -> typer.Typer:
+    """A command's own application: plain text, whether it goes to a terminal or not."""
+    return typer.Typer(add_completion=False, rich_markup_mode=None)
+
 
 Context = Any
 """click's, which typer brings along under one name or another, depending on its version."""

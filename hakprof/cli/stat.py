@@ -11,6 +11,7 @@ from hakprof.allocators import find_allocator
 from hakprof.cli.progress import progress
 from hakprof.cli.shared import (
     ProgramCommand,
+    application,
     choose_target,
     finish,
     parse_env,
@@ -22,7 +23,7 @@ from hakprof.render import json_, pyperf_, text
 from hakprof.units import parse_count, parse_seconds
 from hakprof.work import Size, Work, benchmark_work, program_work
 
-app = typer.Typer(add_completion=False)
+app = application()
 
 
 @app.command(cls=ProgramCommand)
@@ -34,34 +35,44 @@ def stat(
     ] = None,
     alloc: Annotated[
         list[str] | None,
-        typer.Option(help="Allocators: names or paths, comma-separated or repeated. [hakmem]"),
+        typer.Option(metavar="A,B", help="Allocators, by name or path. Repeatable. [hakmem]"),
     ] = None,
     runs: Annotated[
-        int | None, typer.Option(min=1, help="Timed runs of each. [as many as fit in 7 s]")
+        int | None,
+        typer.Option(metavar="N", min=1, help="Timed runs of each. [as many as fit in 7 s]"),
     ] = None,
-    warmup: Annotated[int, typer.Option(min=0, help="Runs before the first that counts.")] = 1,
+    warmup: Annotated[
+        int, typer.Option(metavar="N", min=0, help="Runs before the first that counts.")
+    ] = 1,
     threads: Annotated[
-        int | None, typer.Option(min=1, max=256, help="Threads of the benchmark.")
+        int | None, typer.Option(metavar="N", min=1, max=256, help="Threads of the benchmark.")
     ] = None,
     iters: Annotated[
-        str | None, typer.Option(help="Length of a timed run, e.g. 20M. [about 0.3 s]")
+        str | None, typer.Option(metavar="N", help="Length of a timed run, e.g. 20M. [about 0.3 s]")
     ] = None,
-    pin: Annotated[str | None, typer.Option(help="CPUs to run on: 0, or 0,2, or 1-3.")] = None,
+    pin: Annotated[
+        str | None, typer.Option(metavar="CPUS", help="CPUs to run on: 0, or 0,2, or 1-3.")
+    ] = None,
     env: Annotated[
-        list[str] | None, typer.Option(help="NAME=VALUE for the program. Repeatable.")
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="Environment of the program. Repeatable."),
     ] = None,
     backend: Annotated[
-        str, typer.Option(help="Count with this one only; see hakprof list. [the best]")
+        str,
+        typer.Option(metavar="NAME", help="Count with this one only; see hakprof list. [the best]"),
     ] = "",
     simulate: Annotated[
-        str, typer.Option(help="cache, branch, or both: models of them, by callgrind.")
+        str,
+        typer.Option(metavar="MODEL", help="cache, branch, or both: models of them, by callgrind."),
     ] = "",
-    timeout: Annotated[str, typer.Option(help="Longest time of one run.")] = "10min",
+    timeout: Annotated[
+        str, typer.Option(metavar="TIME", help="Longest time of one run.")
+    ] = "10min",
     json: Annotated[
-        Path | None, typer.Option(help="Write the report as JSON (docs/json.md).")
+        Path | None, typer.Option(metavar="FILE", help="Write the report as JSON (docs/json.md).")
     ] = None,
     pyperf: Annotated[
-        Path | None, typer.Option(help="Write the runs for `pyperf compare_to`.")
+        Path | None, typer.Option(metavar="FILE", help="Write the runs for `pyperf compare_to`.")
     ] = None,
 ) -> None:
     """Measure a benchmark, or a program behind --, on one allocator or several.
@@ -82,7 +93,8 @@ def stat(
     )
     with progress() as tell:
         outcome = workflow.measure(request, tell)
-    show(text.render(outcome.report))
+    if outcome.report.measured:
+        show(text.render(outcome.report))
     finish(
         outcome.errors,
         [
