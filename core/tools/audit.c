@@ -7,18 +7,13 @@
 #define _GNU_SOURCE /* RTLD_DEFAULT, dladdr1, dl_iterate_phdr */
 #include "hakmem.h"
 #include "line.h"
+#include "report.h"
 
 #include <dlfcn.h>
 #include <elf.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <gnu/lib-names.h>
 #include <link.h>
-#include <pthread.h>
-#include <signal.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <time.h>
 
 enum {
     ALLOCATIONS = 2000,
@@ -281,51 +276,27 @@ static void begin(struct line *line, const char *when) {
     line_add_string(line, exe);
 }
 
-/* A reader that is gone must not kill the program: SIGPIPE is held back and taken in. */
-static void put(const struct line *line, int fd) {
-    sigset_t pipe_only, before;
-    sigemptyset(&pipe_only);
-    sigaddset(&pipe_only, SIGPIPE);
-    pthread_sigmask(SIG_BLOCK, &pipe_only, &before);
-    if (line_write(line, fd) != 0 && errno == EPIPE && !sigismember(&before, SIGPIPE)) {
-        sigtimedwait(&pipe_only, NULL, &(struct timespec){0, 0});
-    }
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-}
-
-/* A program may have closed the descriptor and opened something of its own under its number: only
- * a pipe is written to, and at the exit only the same one. */
-static int is_ours(int fd, ino_t *inode) {
-    struct stat status;
-    return fd >= 0 && fstat(fd, &status) == 0 && S_ISFIFO(status.st_mode) &&
-           (*inode == 0 || *inode == status.st_ino) && (*inode = status.st_ino);
-}
-
-static int report_fd = -1;
-static ino_t report_inode;
+static struct report report = {.fd = -1};
 
 __attribute__((constructor)) static void audit_start(void) {
     struct line line;
-    const ssize_t length = readlink("/proc/self/exe", exe, sizeof exe - 1);
-    exe[length > 0 ? length : 0] = '\0';
-    report_fd = line_descriptor("HAKAUDIT_FD");
-    if (!is_ours(report_fd, &report_inode)) {
-        report_fd = -1;
+    report_exe(exe);
+    report = report_open("HAKAUDIT_FD");
+    if (!report_is_open(&report)) {
         return;
     }
-    fcntl(report_fd, F_SETFD, 0); /* children write too */
     begin(&line, "start");
     add_entries(&line);
     add_audit(&line);
     add_objects(&line);
     line_add(&line, "}\n");
-    put(&line, report_fd);
+    report_line(&report, &line);
 }
 
 __attribute__((destructor)) static void audit_exit(void) {
     struct line line;
     struct libc_use use;
-    if (!is_ours(report_fd, &report_inode)) {
+    if (!report_is_open(&report)) {
         return;
     }
     begin(&line, "exit");
@@ -335,5 +306,5 @@ __attribute__((destructor)) static void audit_exit(void) {
         line_add(&line, ",\"libc_obtained\":null");
     }
     line_add(&line, ",\"libc_copies\":%d}\n", count_libc());
-    put(&line, report_fd);
+    report_line(&report, &line);
 }
