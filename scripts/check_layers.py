@@ -31,7 +31,7 @@ STAGES = (
     ("cli",),
 )
 C_LAYERS = (
-    ("os", "config", "events", "counters", "size_class", "base", "lock"),
+    ("os", "config", "events", "counters", "size_class", "base", "lock", "class_map", "meta"),
     ("superslab",),
     ("slab", "large"),
     ("thread_cache",),

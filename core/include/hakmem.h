@@ -11,7 +11,8 @@ extern "C" {
 #endif
 
 /* malloc and free that name the place of the request. `site` is any value that identifies it, such
- * as a return address; NULL is allowed. Blocks may be mixed freely with those of malloc and free. */
+ * as a return address; NULL is allowed. Blocks may be mixed freely with those of malloc and free.
+ */
 void *hak_alloc_at(size_t size, const void *site);
 void hak_free_at(void *block, size_t size, const void *site);
 
@@ -29,14 +30,14 @@ int hak_trim(void);
  * Exact when no other thread is inside malloc or free at the time; else off by the calls that
  * other threads made meanwhile. Bytes count whole blocks, not what was asked for. */
 struct hak_stats {
-    uint64_t allocs;           /* blocks handed out since the start of the process */
-    uint64_t frees;            /* blocks taken back */
-    uint64_t live_bytes;       /* in blocks that the program holds */
-    uint64_t cached_bytes;     /* in free blocks of caches and slabs, resident or not */
-    uint64_t dirty_bytes;      /* in free pages that have not been given back yet */
-    uint64_t mapped_bytes;     /* address space that blocks can live in */
+    uint64_t allocs;       /* blocks handed out since the start of the process */
+    uint64_t frees;        /* blocks taken back */
+    uint64_t live_bytes;   /* in blocks that the program holds */
+    uint64_t cached_bytes; /* in free blocks of caches and slabs, resident or not */
+    uint64_t dirty_bytes;  /* in free pages that have not been given back yet */
+    uint64_t mapped_bytes; /* address space that blocks can live in */
     uint64_t peak_mapped_bytes;
-    uint64_t threads;          /* threads that have a cache */
+    uint64_t threads; /* threads that have a cache */
 };
 
 /* Fills the first `size` bytes of `stats` (pass sizeof *stats: a program built with an older and

@@ -1,0 +1,26 @@
+/* HAKMEM_* in the environment, read once, at start. Unknown names and bad values are named on
+ * stderr and otherwise ignored. Whoever allocates before that sees the defaults. */
+#ifndef HK_CONFIG_H
+#define HK_CONFIG_H
+
+#include "base.h"
+
+struct hk_config {
+    size_t cache_kib; /* HAKMEM_CACHE_KIB: a thread's list of one class starts with this limit */
+    size_t cache_max_kib; /* HAKMEM_CACHE_MAX_KIB: and grows to this one */
+    size_t budget_mib;    /* HAKMEM_CACHE_BUDGET_MIB: limits of all threads together */
+    size_t decay_ms;      /* HAKMEM_DECAY_MS: free pages stay resident for about this long */
+    size_t
+        dirty_mib; /* HAKMEM_DIRTY_MIB: free pages that may stay resident however small the heap */
+    size_t huge_mib; /* HAKMEM_HUGE_MIB: huge pages are asked for beyond a heap of this size */
+    size_t whale_capacity; /* HKM_WHALE_CAPACITY: cached mappings */
+    size_t whale_mib;      /* HAKMEM_WHALE_MIB: bytes in them at most */
+    size_t print;          /* HAKMEM_PRINT_CONFIG: 1 prints the configuration at start */
+};
+
+extern struct hk_config hk_config __attribute__((visibility("hidden")));
+
+void hk_config_read(void);
+void hk_config_write(int fd);
+
+#endif

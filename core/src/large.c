@@ -1,0 +1,402 @@
+#include "large.h"
+
+#include "class_map.h"
+#include "config.h"
+#include "events.h"
+#include "lock.h"
+#include "meta.h"
+#include "os.h"
+#include "size_class.h"
+
+#include <string.h>
+
+/* Pages [start, start + bytes), both multiples of 64 KiB. */
+struct range {
+    char *start;
+    size_t bytes;
+};
+
+enum {
+    MAX_CACHED = 256,  /* HKM_WHALE_CAPACITY at most */
+    FIRST_TABLE = 256, /* entries of the table of live blocks, doubled at three quarters */
+    PART_OF_PEAK = 8,  /* the cache may hold this part of what was ever live */
+    SLACK_PART = 8,    /* a range is not cut when what is left is less than this part */
+    GROWTH_PART = 4,   /* address space ahead of a block that grows: pages nobody touches */
+};
+#define ALWAYS_CACHED (32 * HK_MIB) /* so much may be cached however small the peak */
+
+static struct hk_lock lock;
+
+/* Live blocks, by their start: open addressing with linear probing. */
+static struct {
+    struct range *slots;
+    size_t size, count, bytes;
+} live;
+
+/* Free ranges, by address; no two touch. */
+static struct {
+    struct range ranges[MAX_CACHED + 1];
+    unsigned count;
+    size_t bytes, least_bytes;
+} cache;
+
+static size_t peak;
+
+/* --- the table of live blocks ----------------------------------------------------------------- */
+
+static size_t home_of(const char *start) {
+    return (((uintptr_t)start >> HK_UNIT_SHIFT) * 0x9E3779B97F4A7C15U >> 20) & (live.size - 1);
+}
+
+/* The slot of a start, or the free one where it belongs. */
+static struct range *slot_of(const char *start) {
+    size_t i = home_of(start);
+    while (live.slots[i].start && live.slots[i].start != start) {
+        i = (i + 1) & (live.size - 1);
+    }
+    return &live.slots[i];
+}
+
+static bool grow_table(void) {
+    struct range *old = live.slots;
+    size_t old_size = live.size;
+    size_t size = old_size ? old_size * 2 : FIRST_TABLE;
+    struct range *slots = hk_meta_alloc(size * sizeof *slots);
+    if (!slots) {
+        return false;
+    }
+    live.slots = slots;
+    live.size = size;
+    for (size_t i = 0; i < old_size; i++) {
+        if (old[i].start) {
+            *slot_of(old[i].start) = old[i];
+        }
+    }
+    return true;
+}
+
+static bool insert(struct range range) {
+    if (live.count >= live.size / 4 * 3 && !grow_table()) {
+        return false;
+    }
+    *slot_of(range.start) = range;
+    live.count++;
+    live.bytes += range.bytes;
+    if (live.bytes + cache.bytes > peak) {
+        peak = live.bytes + cache.bytes;
+    }
+    return true;
+}
+
+static struct range *find(const void *block) {
+    struct range *slot = live.size ? slot_of(block) : NULL;
+    return slot && slot->start ? slot : NULL;
+}
+
+/* Moves later entries of the same chain back over the hole. */
+static struct range erase(struct range *slot) {
+    struct range gone = *slot;
+    live.count--;
+    live.bytes -= gone.bytes;
+    size_t hole = (size_t)(slot - live.slots);
+    for (size_t i = hole;;) {
+        i = (i + 1) & (live.size - 1);
+        if (!live.slots[i].start) {
+            break;
+        }
+        size_t home = home_of(live.slots[i].start);
+        if (((i - home) & (live.size - 1)) >= ((i - hole) & (live.size - 1))) {
+            live.slots[hole] = live.slots[i];
+            hole = i;
+        }
+    }
+    live.slots[hole] = (struct range){0};
+    return gone;
+}
+
+/* --- the Whale cache -------------------------------------------------------------------------- */
+
+static void remove_cached(unsigned index) {
+    cache.bytes -= cache.ranges[index].bytes;
+    cache.count--;
+    memmove(&cache.ranges[index], &cache.ranges[index + 1],
+            (cache.count - index) * sizeof *cache.ranges);
+    if (cache.bytes < cache.least_bytes) {
+        cache.least_bytes = cache.bytes;
+    }
+}
+
+static void insert_cached(unsigned index, struct range range) {
+    memmove(&cache.ranges[index + 1], &cache.ranges[index],
+            (cache.count - index) * sizeof *cache.ranges);
+    cache.ranges[index] = range;
+    cache.count++;
+    cache.bytes += range.bytes;
+}
+
+/* First cached range at or after an address. */
+static unsigned cached_after(const char *address) {
+    unsigned low = 0;
+    unsigned high = cache.count;
+    while (low < high) {
+        unsigned middle = (low + high) / 2;
+        if (cache.ranges[middle].start < address) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
+}
+
+/* Adds a range, merged with its neighbours. There is one place more than the capacity. */
+static void put_cached(struct range range) {
+    unsigned at = cached_after(range.start);
+    if (at < cache.count && cache.ranges[at].start == range.start + range.bytes) {
+        range.bytes += cache.ranges[at].bytes;
+        remove_cached(at);
+    }
+    if (at > 0 && cache.ranges[at - 1].start + cache.ranges[at - 1].bytes == range.start) {
+        at--;
+        range.start = cache.ranges[at].start;
+        range.bytes += cache.ranges[at].bytes;
+        remove_cached(at);
+    }
+    insert_cached(at, range);
+}
+
+/* The smallest cached range that fits, cut to size unless little is left. */
+static struct range take_cached(size_t bytes, size_t alignment) {
+    unsigned best = cache.count;
+    for (unsigned i = 0; i < cache.count; i++) {
+        const struct range *each = &cache.ranges[i];
+        if (each->bytes >= bytes && ((uintptr_t)each->start & (alignment - 1)) == 0 &&
+            (best == cache.count || each->bytes < cache.ranges[best].bytes)) {
+            best = i;
+        }
+    }
+    if (best == cache.count) {
+        return (struct range){0};
+    }
+    struct range range = cache.ranges[best];
+    remove_cached(best);
+    size_t rest = range.bytes - bytes;
+    if (rest > bytes / SLACK_PART) {
+        range.bytes = bytes;
+        insert_cached(best, (struct range){range.start + bytes, rest});
+    }
+    return range;
+}
+
+/* Unmaps ranges, the last in memory first, until `target` bytes and the capacity are kept. Under
+ * the lock, which it gives up during the calls. True if anything went. */
+static bool shrink_cache(size_t target) {
+    bool any = false;
+    while (cache.count && (cache.bytes > target || cache.count > hk_config.whale_capacity)) {
+        struct range range = cache.ranges[cache.count - 1];
+        remove_cached(cache.count - 1);
+        hk_unlock(&lock);
+        bool worked = hk_os_unmap(range.start, range.bytes);
+        if (worked) {
+            hk_on_large_unmapped(range.bytes);
+        } else {
+            (void)hk_os_purge(range.start, range.bytes); /* address space is lost, memory is not */
+        }
+        hk_lock(&lock, HK_LOCK_LARGE);
+        any |= worked;
+    }
+    return any;
+}
+
+static size_t cache_limit(void) {
+    size_t limit = peak / PART_OF_PEAK;
+    size_t most = hk_config.whale_mib * HK_MIB;
+    limit = limit < ALWAYS_CACHED ? ALWAYS_CACHED : limit;
+    return limit < most ? limit : most;
+}
+
+static void release(struct range range) {
+    hk_on_large_cached(range.bytes);
+    put_cached(range);
+    (void)shrink_cache(cache_limit());
+}
+
+/* --- blocks ----------------------------------------------------------------------------------- */
+
+/* A range that is in nobody's books. */
+static struct range obtain(size_t bytes, size_t alignment, bool *zeroed) {
+    hk_lock(&lock, HK_LOCK_LARGE);
+    struct range range = take_cached(bytes, alignment);
+    hk_unlock(&lock);
+    *zeroed = range.start == NULL;
+    if (range.start) {
+        hk_on_large_reused(range.bytes);
+        return range;
+    }
+    range = (struct range){hk_os_map(bytes, alignment), bytes};
+    if (range.start) {
+        hk_on_large_mapped(bytes);
+    }
+    return range;
+}
+
+/* Makes a range a live block. False: no memory for the books. */
+static bool enter(struct range range) {
+    bool entered = hk_class_map_set(range.start, 1, HK_CODE_LARGE);
+    hk_lock(&lock, HK_LOCK_LARGE);
+    entered = entered && insert(range);
+    if (!entered) {
+        (void)hk_class_map_set(range.start, 1, HK_CODE_NONE);
+        release(range);
+    }
+    hk_unlock(&lock);
+    return entered;
+}
+
+/* Takes a live block out of the books. */
+static void leave(char *start) {
+    (void)hk_class_map_set(start, 1, HK_CODE_NONE);
+    hk_lock(&lock, HK_LOCK_LARGE);
+    (void)erase(find(start));
+    hk_unlock(&lock);
+}
+
+void *hk_large_alloc(size_t size, size_t alignment, bool *zeroed) {
+    if (alignment < HK_UNIT) {
+        alignment = HK_UNIT;
+    }
+    if (size > PTRDIFF_MAX - alignment) {
+        return NULL;
+    }
+    struct range range = obtain(hk_round_up(size, HK_UNIT), alignment, zeroed);
+    return range.start && enter(range) ? range.start : NULL;
+}
+
+bool hk_large_free(void *block) {
+    hk_lock(&lock, HK_LOCK_LARGE);
+    struct range *slot = find(block);
+    if (slot) {
+        struct range range = erase(slot);
+        (void)hk_class_map_set(block, 1, HK_CODE_NONE);
+        hk_on_free_large(range.bytes);
+        release(range);
+    }
+    hk_unlock(&lock);
+    return slot != NULL;
+}
+
+size_t hk_large_size(const void *block) {
+    hk_lock(&lock, HK_LOCK_LARGE);
+    const struct range *slot = find(block);
+    size_t bytes = slot ? slot->bytes : 0;
+    hk_unlock(&lock);
+    return bytes;
+}
+
+static void set_bytes(struct range *slot, size_t bytes) {
+    live.bytes += bytes - slot->bytes;
+    slot->bytes = bytes;
+    if (live.bytes + cache.bytes > peak) {
+        peak = live.bytes + cache.bytes;
+    }
+}
+
+/* Under the lock: grows or shrinks where the block lies. */
+static bool resize_in_place(struct range *slot, size_t bytes) {
+    char *end = slot->start + slot->bytes;
+    if (bytes <= slot->bytes) {
+        if (bytes < slot->bytes / 2) {
+            struct range rest = {slot->start + bytes, slot->bytes - bytes};
+            set_bytes(slot, bytes);
+            release(rest);
+        }
+        return true;
+    }
+    size_t more = bytes - slot->bytes;
+    unsigned at = cached_after(end);
+    if (at < cache.count && cache.ranges[at].start == end && cache.ranges[at].bytes >= more) {
+        struct range next = cache.ranges[at];
+        remove_cached(at);
+        if (next.bytes > more) {
+            insert_cached(at, (struct range){next.start + more, next.bytes - more});
+        }
+        set_bytes(slot, bytes);
+        return true;
+    }
+    return false;
+}
+
+/* Moves a block's pages, or its bytes, into a live block that is at least as large. Pages move when
+ * both are whole mappings. False: nothing of the old block has changed. */
+static bool move_content(struct range old, struct range new, bool pages) {
+    if (pages) {
+        return hk_os_move(old.start, old.bytes, new.start);
+    }
+    memcpy(new.start, old.start, old.bytes);
+    return true;
+}
+
+void *hk_large_resize(void *block, size_t size) {
+    if (size > PTRDIFF_MAX / 2) {
+        return NULL;
+    }
+    const size_t bytes = hk_round_up(size, HK_UNIT);
+    hk_lock(&lock, HK_LOCK_LARGE);
+    struct range *slot = find(block);
+    struct range old = slot ? *slot : (struct range){0};
+    bool done = slot && resize_in_place(slot, bytes);
+    hk_unlock(&lock);
+    if (done || !old.start) {
+        return done ? block : NULL;
+    }
+    bool fresh = false;
+    struct range new = obtain(hk_round_up(bytes + bytes / GROWTH_PART, HK_UNIT), HK_UNIT, &fresh);
+    if (!new.start || !enter(new)) {
+        return NULL;
+    }
+    /* Out of the books first: once its pages have moved, its addresses may be somebody else's. */
+    leave(old.start);
+    if (!move_content(old, new, fresh)) {
+        leave(new.start);
+        (void)hk_os_unmap(new.start, new.bytes); /* the failed call may have unmapped it */
+        (void)enter(old);                        /* there is room: it was there a moment ago */
+        return NULL;
+    }
+    if (!fresh) {
+        hk_lock(&lock, HK_LOCK_LARGE);
+        release(old);
+        hk_unlock(&lock);
+    }
+    return new.start;
+}
+
+/* --- giving memory back, looking -------------------------------------------------------------- */
+
+void hk_large_tick(void) {
+    hk_lock(&lock, HK_LOCK_LARGE);
+    (void)shrink_cache(cache.bytes - cache.least_bytes);
+    cache.least_bytes = cache.bytes;
+    hk_unlock(&lock);
+}
+
+bool hk_large_trim(void) {
+    hk_lock(&lock, HK_LOCK_LARGE);
+    bool any = shrink_cache(0);
+    hk_unlock(&lock);
+    return any;
+}
+
+struct hk_large_stats hk_large_stats(void) {
+    hk_lock(&lock, HK_LOCK_LARGE);
+    struct hk_large_stats stats = {live.count, live.bytes, cache.bytes, peak};
+    hk_unlock(&lock);
+    return stats;
+}
+
+void hk_large_lock_all(void) {
+    hk_lock_for_fork(&lock, HK_LOCK_LARGE);
+}
+
+void hk_large_unlock_all(void) {
+    hk_unlock_after_fork(&lock);
+}

@@ -1,0 +1,34 @@
+/* Blocks above the L2.5 pool: each a range of mapped pages of its own, at a multiple of 64 KiB.
+ *
+ * Freed ranges wait in the Whale cache, merged with their neighbours: at most HKM_WHALE_CAPACITY of
+ * them, an eighth of the peak or HAKMEM_WHALE_MIB. What nobody needed for a decay is unmapped. */
+#ifndef HK_LARGE_H
+#define HK_LARGE_H
+
+#include "base.h"
+
+/* NULL if there is no memory. `zeroed` tells whether the block reads as zero. */
+void *hk_large_alloc(size_t size, size_t alignment, bool *zeroed);
+/* False: no block starts there. */
+bool hk_large_free(void *block);
+/* Bytes of a block, 0 if none starts there. */
+size_t hk_large_size(const void *block);
+/* The block with room for `size` bytes, where it was or elsewhere; NULL: nothing has changed. */
+void *hk_large_resize(void *block, size_t size);
+
+/* Unmaps what was not needed since the last tick. */
+void hk_large_tick(void);
+/* Unmaps the cache. True if anything went. */
+bool hk_large_trim(void);
+
+struct hk_large_stats {
+    size_t blocks, bytes, cached;
+    size_t peak; /* of bytes + cached */
+};
+struct hk_large_stats hk_large_stats(void);
+
+/* Stops the layer: around fork. */
+void hk_large_lock_all(void);
+void hk_large_unlock_all(void);
+
+#endif

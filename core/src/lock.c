@@ -1,0 +1,82 @@
+#include "lock.h"
+
+#include <errno.h>
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+enum {
+    /* About a microsecond: longer than any critical section that is running on another core, so
+     * that a thread goes to sleep only when the owner has lost its core. */
+    HK_SPINS = 64,
+};
+
+static void pause_a_moment(void) {
+#if defined __x86_64__ || defined __i386__
+    __builtin_ia32_pause();
+#elif defined __aarch64__
+    __asm__ volatile("yield");
+#endif
+}
+
+/* The kernel compares 32 bits: those with the sleepers' bit. */
+static uint32_t *low_half(struct hk_lock *lock) {
+    uint32_t *halves = (uint32_t *)(void *)&lock->word;
+    return __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? halves : halves + 1;
+}
+
+static void futex(struct hk_lock *lock, int operation, uint32_t value) {
+    int kept = errno;
+    syscall(SYS_futex, low_half(lock), operation | FUTEX_PRIVATE_FLAG, value, NULL, NULL, 0);
+    errno = kept;
+}
+
+static bool try_lock(struct hk_lock *lock, uintptr_t as) {
+    uintptr_t unowned = 0;
+    return __atomic_load_n(&lock->word, __ATOMIC_RELAXED) == 0 &&
+           __atomic_compare_exchange_n(&lock->word, &unowned, as, false, __ATOMIC_ACQUIRE,
+                                       __ATOMIC_RELAXED);
+}
+
+void hk_lock_wait(struct hk_lock *lock, enum hk_lock_kind kind) {
+    const uintptr_t self = hk_thread_pointer();
+    hk_on_lock_wait(kind);
+    for (int i = 0; i < HK_SPINS; i++) {
+        if (try_lock(lock, self)) {
+            return;
+        }
+        pause_a_moment();
+    }
+    /* Whoever has slept locks with the bit set: others may sleep still. */
+    while (!try_lock(lock, self | 1)) {
+        uintptr_t seen = __atomic_load_n(&lock->word, __ATOMIC_RELAXED);
+        if (seen == 0) {
+            continue;
+        }
+        if ((seen & 1) || __atomic_compare_exchange_n(&lock->word, &seen, seen | 1, false,
+                                                      __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+            futex(lock, FUTEX_WAIT, (uint32_t)seen | 1);
+        }
+    }
+}
+
+void hk_lock_wake(struct hk_lock *lock) {
+    futex(lock, FUTEX_WAKE, 1);
+}
+
+void hk_lock_for_fork(struct hk_lock *lock, enum hk_lock_kind kind) {
+    uintptr_t owner = __atomic_load_n(&lock->word, __ATOMIC_RELAXED) & ~(uintptr_t)1;
+    if (owner == hk_thread_pointer()) {
+        lock->held_across_fork = true;
+    } else {
+        hk_lock(lock, kind);
+    }
+}
+
+void hk_unlock_after_fork(struct hk_lock *lock) {
+    if (lock->held_across_fork) {
+        lock->held_across_fork = false;
+    } else {
+        hk_unlock(lock);
+    }
+}

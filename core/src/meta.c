@@ -1,0 +1,45 @@
+#include "meta.h"
+
+#include "lock.h"
+#include "os.h"
+
+enum {
+    HK_META_CHUNK = 64 * 1024, /* some twenty thread records; only touched pages cost memory */
+    HK_CACHE_LINE = 64,
+};
+
+static struct hk_lock meta_lock;
+static char *chunk_next;
+static size_t chunk_left;
+
+static bool refill(size_t size) {
+    size_t bytes = size > HK_META_CHUNK ? hk_round_up(size, hk_os_page()) : HK_META_CHUNK;
+    char *chunk = hk_os_map(bytes, hk_os_page());
+    if (!chunk) {
+        return false;
+    }
+    chunk_next = chunk;
+    chunk_left = bytes;
+    return true;
+}
+
+void *hk_meta_alloc(size_t size) {
+    void *result = NULL;
+    size = hk_round_up(size, HK_CACHE_LINE);
+    hk_lock(&meta_lock, HK_LOCK_META);
+    if (size <= chunk_left || refill(size)) {
+        result = chunk_next;
+        chunk_next += size;
+        chunk_left -= size;
+    }
+    hk_unlock(&meta_lock);
+    return result;
+}
+
+void hk_meta_lock_all(void) {
+    hk_lock_for_fork(&meta_lock, HK_LOCK_META);
+}
+
+void hk_meta_unlock_all(void) {
+    hk_unlock_after_fork(&meta_lock);
+}

@@ -1,0 +1,451 @@
+#include "superslab.h"
+
+#include "class_map.h"
+#include "config.h"
+#include "lock.h"
+#include "os.h"
+#include "size_class.h"
+
+#include <string.h>
+
+/* A double link of a shelf's list. */
+struct link {
+    struct superslab *next, *previous;
+};
+
+enum shelf_kind { SHELF_FREE, SHELF_DIRTY, SHELVES };
+
+struct superslab {
+    uint64_t free;                  /* a bit a unit; the first is never free */
+    uint64_t dirty;                 /* free and resident */
+    uint8_t row[SHELVES];           /* where it stands; 0: nowhere */
+    struct link link[SHELVES];      /* its neighbours there */
+    struct superslab *next;         /* of all */
+    uint8_t lead[HK_UNITS];         /* units back to the first one of the slab or run */
+    struct hk_slab slabs[HK_UNITS]; /* by their first unit */
+};
+
+/* SuperSlabs by the length of their longest run of free (or dirty) units. */
+struct shelf {
+    uint64_t rows; /* a bit a row that is not empty */
+    struct superslab *row[HK_UNITS];
+};
+
+#define ALL_FREE (~(uint64_t)1)
+
+enum {
+    /* Records start on one of eight pages, lest those of all SuperSlabs share a few cache sets. */
+    COLOURS = 8,
+    COLOUR_SHIFT = 13,
+    /* Dirty memory above the limit goes at once, but only in runs of half a SuperSlab: shorter ones
+     * would cost a call each, and wait for their neighbours or for the decay ... */
+    LONG_RUN = HK_UNITS / 2,
+    /* ... unless there is this much more of it than the limit allows. */
+    FAR_BEYOND = 4,
+    /* The limit: this part of the peak, or HAKMEM_DIRTY_MIB. */
+    DIRTY_PART_OF_PEAK = 8,
+};
+_Static_assert(sizeof(struct superslab) <= 1 << COLOUR_SHIFT, "records fit a colour");
+_Static_assert((size_t)COLOURS << COLOUR_SHIFT <= HK_UNIT, "colours fit the first unit");
+
+static struct hk_lock lock;
+static struct shelf shelves[SHELVES];
+static struct superslab *all;
+static struct hk_superslab_stats stats;
+static size_t peak_used;
+/* The least dirty memory since the window of time began: nobody needed that much. */
+static size_t least_dirty;
+
+/* --- addresses -------------------------------------------------------------------------------- */
+
+HK_INLINE struct superslab *superslab_at(uintptr_t base) {
+    size_t colour = (base / HK_SUPERSLAB) % COLOURS;
+    return (struct superslab *)(base + (colour << COLOUR_SHIFT));
+}
+
+HK_INLINE char *base_of(const struct superslab *superslab) {
+    return (char *)((uintptr_t)superslab & ~(HK_SUPERSLAB - 1));
+}
+
+/* Of a record, which lies in the first unit. */
+HK_INLINE struct superslab *superslab_of(const struct hk_slab *slab) {
+    return superslab_at((uintptr_t)slab & ~(HK_SUPERSLAB - 1));
+}
+
+HK_INLINE unsigned first_unit(const struct hk_slab *slab) {
+    return (unsigned)(slab - superslab_of(slab)->slabs);
+}
+
+struct hk_slab *hk_slab_of(const void *address) {
+    uintptr_t base = (uintptr_t)address & ~(HK_SUPERSLAB - 1);
+    struct superslab *superslab = superslab_at(base);
+    size_t unit = ((uintptr_t)address - base) >> HK_UNIT_SHIFT;
+    return &superslab->slabs[unit - superslab->lead[unit]];
+}
+
+char *hk_slab_start(const struct hk_slab *slab) {
+    return base_of(superslab_of(slab)) + ((size_t)first_unit(slab) << HK_UNIT_SHIFT);
+}
+
+/* --- runs of bits ----------------------------------------------------------------------------- */
+
+HK_INLINE uint64_t mask_of(unsigned first, unsigned units) {
+    return ((units < 64 ? (uint64_t)1 << units : 0) - 1) << first;
+}
+
+/* The starts of all runs of `length` set bits. */
+static uint64_t run_starts(uint64_t bits, unsigned length) {
+    for (unsigned have = 1; have < length;) {
+        unsigned step = length - have < have ? length - have : have;
+        bits &= bits >> step;
+        have += step;
+    }
+    return bits;
+}
+
+static unsigned longest_run(uint64_t bits) {
+    unsigned length = 0;
+    if (bits) {
+        length = 1;
+        for (unsigned step = HK_UNITS / 2; step; step /= 2) {
+            if (length + step <= HK_UNITS && run_starts(bits, length + step)) {
+                length += step;
+            }
+        }
+    }
+    return length;
+}
+
+/* --- shelves ---------------------------------------------------------------------------------- */
+
+static void take_off(struct superslab *superslab, enum shelf_kind kind) {
+    struct shelf *shelf = &shelves[kind];
+    struct link *own = &superslab->link[kind];
+    unsigned row = superslab->row[kind];
+    if (own->next) {
+        own->next->link[kind].previous = own->previous;
+    }
+    if (own->previous) {
+        own->previous->link[kind].next = own->next;
+    } else {
+        shelf->row[row] = own->next;
+        if (!own->next) {
+            shelf->rows &= ~((uint64_t)1 << row);
+        }
+    }
+}
+
+static void put_on(struct superslab *superslab, enum shelf_kind kind, unsigned row) {
+    struct shelf *shelf = &shelves[kind];
+    superslab->row[kind] = (uint8_t)row;
+    superslab->link[kind] = (struct link){.next = shelf->row[row]};
+    if (shelf->row[row]) {
+        shelf->row[row]->link[kind].previous = superslab;
+    }
+    shelf->row[row] = superslab;
+    shelf->rows |= (uint64_t)1 << row;
+}
+
+/* Puts a SuperSlab where it belongs after its bits have changed. */
+static void shelve(struct superslab *superslab) {
+    const uint64_t bits[SHELVES] = {superslab->free, superslab->dirty};
+    for (unsigned kind = 0; kind < SHELVES; kind++) {
+        unsigned row = longest_run(bits[kind]);
+        if (row != superslab->row[kind]) {
+            if (superslab->row[kind]) {
+                take_off(superslab, kind);
+            }
+            superslab->row[kind] = 0;
+            if (row) {
+                put_on(superslab, kind, row);
+            }
+        }
+    }
+}
+
+/* The SuperSlab with the shortest run of at least `units`: long runs stay whole. */
+static struct superslab *find(enum shelf_kind kind, unsigned units) {
+    uint64_t rows = shelves[kind].rows >> units;
+    return rows ? shelves[kind].row[units + (unsigned)__builtin_ctzl(rows)] : NULL;
+}
+
+/* --- taking and giving ------------------------------------------------------------------------ */
+
+static void account_dirty(struct superslab *superslab, uint64_t units, bool dirty) {
+    size_t bytes = (size_t)__builtin_popcountl(units) << HK_UNIT_SHIFT;
+    if (dirty) {
+        superslab->dirty |= units;
+        stats.dirty += bytes;
+        return;
+    }
+    superslab->dirty &= ~units;
+    stats.dirty -= bytes;
+    if (stats.dirty < least_dirty) {
+        least_dirty = stats.dirty;
+    }
+}
+
+static void account_used(size_t units, bool taken) {
+    stats.used += (taken ? units : -units) << HK_UNIT_SHIFT;
+    if (stats.used > peak_used) {
+        peak_used = stats.used;
+    }
+}
+
+/* Under the lock, which it gives up during the call to the system. */
+static struct superslab *map_superslab(void) {
+    bool huge = stats.used >= hk_config.huge_mib * HK_MIB;
+    hk_unlock(&lock);
+    char *base = hk_os_map(HK_SUPERSLAB, HK_SUPERSLAB);
+    if (base) {
+        hk_os_huge(base, HK_SUPERSLAB, huge);
+    }
+    hk_lock(&lock, HK_LOCK_SUPERSLAB);
+    if (!base) {
+        return NULL;
+    }
+    struct superslab *superslab = superslab_at((uintptr_t)base);
+    superslab->free = ALL_FREE;
+    superslab->next = all;
+    all = superslab;
+    stats.mapped += HK_SUPERSLAB;
+    if (stats.mapped > stats.peak_mapped) {
+        stats.peak_mapped = stats.mapped;
+    }
+    shelve(superslab);
+    hk_on_superslab_mapped();
+    return superslab;
+}
+
+/* Marks units as a slab or run. False: the class map could not grow. */
+static bool claim(struct superslab *superslab, unsigned first, unsigned units, uint8_t code) {
+    char *start = base_of(superslab) + ((size_t)first << HK_UNIT_SHIFT);
+    size_t coded = code == HK_CODE_RUN ? 1 : units; /* a pointer into a run is not one to free */
+    if (!hk_class_map_set(start, coded, code)) {
+        return false;
+    }
+    if (superslab->free == ALL_FREE) {
+        hk_on_superslab_reused();
+    }
+    uint64_t mask = mask_of(first, units);
+    account_dirty(superslab, superslab->dirty & mask, false);
+    superslab->free &= ~mask;
+    account_used(units, true);
+    shelve(superslab);
+    for (unsigned i = 0; i < units; i++) {
+        superslab->lead[first + i] = (uint8_t)i;
+    }
+    superslab->slabs[first] = (struct hk_slab){.cls = code, .units = (uint8_t)units};
+    return true;
+}
+
+static void account_run(const struct hk_slab *slab, bool taken) {
+    if (slab->cls == HK_CODE_RUN) {
+        stats.runs += taken ? 1 : -(size_t)1;
+        stats.run_bytes += (size_t)(taken ? slab->units : -(size_t)slab->units) << HK_UNIT_SHIFT;
+    }
+}
+
+struct hk_slab *hk_units_take(unsigned units, uint8_t code, enum hk_stage *stage) {
+    struct hk_slab *slab = NULL;
+    hk_lock(&lock, HK_LOCK_SUPERSLAB);
+    struct superslab *superslab = find(SHELF_DIRTY, units);
+    uint64_t bits = superslab ? superslab->dirty : 0;
+    *stage = HK_STAGE_RECYCLED;
+    if (!superslab) {
+        *stage = HK_STAGE_SUPERSLAB;
+        superslab = find(SHELF_FREE, units);
+        if (!superslab) {
+            *stage = HK_STAGE_MMAP;
+            superslab = map_superslab();
+        }
+        bits = superslab ? superslab->free : 0;
+    }
+    if (superslab) {
+        unsigned first = (unsigned)__builtin_ctzl(run_starts(bits, units));
+        if (superslab->dirty & mask_of(first, units)) {
+            *stage = HK_STAGE_RECYCLED;
+        }
+        if (claim(superslab, first, units, code)) {
+            slab = &superslab->slabs[first];
+            account_run(slab, true);
+        }
+    }
+    hk_unlock(&lock);
+    return slab;
+}
+
+/* Under the lock: units become free and dirty. */
+static void release(struct superslab *superslab, unsigned first, unsigned units) {
+    (void)hk_class_map_set(base_of(superslab) + ((size_t)first << HK_UNIT_SHIFT), units,
+                           HK_CODE_NONE);
+    uint64_t mask = mask_of(first, units);
+    superslab->free |= mask;
+    account_dirty(superslab, mask, true);
+    account_used(units, false);
+    shelve(superslab);
+    if (superslab->free == ALL_FREE) {
+        hk_on_superslab_emptied();
+    }
+}
+
+/* --- giving memory back ----------------------------------------------------------------------- */
+
+/* One call for each contiguous part. False: the system refused one. */
+static bool purge_units(char *base, uint64_t units) {
+    bool worked = true;
+    unsigned calls = 0;
+    size_t bytes = 0;
+    while (units) {
+        unsigned first = (unsigned)__builtin_ctzl(units);
+        unsigned length = (unsigned)__builtin_ctzl(~(units >> first));
+        worked &=
+            hk_os_purge(base + ((size_t)first << HK_UNIT_SHIFT), (size_t)length << HK_UNIT_SHIFT);
+        calls++;
+        bytes += (size_t)length << HK_UNIT_SHIFT;
+        units &= ~mask_of(first, length);
+    }
+    hk_on_purged(calls, bytes);
+    return worked;
+}
+
+/* Purges SuperSlabs with a dirty run of at least `shortest` units, those with the longest first,
+ * until at most `target` bytes are dirty. Under the lock, which it gives up during the calls: units
+ * on their way are neither free nor dirty meanwhile. */
+static void purge(size_t target, unsigned shortest) {
+    bool worked = true;
+    while (worked && stats.dirty > target && shelves[SHELF_DIRTY].rows >> shortest) {
+        unsigned row = 63U - (unsigned)__builtin_clzl(shelves[SHELF_DIRTY].rows);
+        struct superslab *superslab = shelves[SHELF_DIRTY].row[row];
+        uint64_t units = superslab->dirty;
+        account_dirty(superslab, units, false);
+        superslab->free &= ~units;
+        shelve(superslab);
+        hk_unlock(&lock);
+        worked = purge_units(base_of(superslab), units);
+        hk_lock(&lock, HK_LOCK_SUPERSLAB);
+        superslab->free |= units;
+        if (!worked) {
+            account_dirty(superslab, units, true);
+        }
+        shelve(superslab);
+    }
+}
+
+static void purge_what_is_too_much(void) {
+    size_t limit = hk_config.dirty_mib * HK_MIB;
+    if (limit < peak_used / DIRTY_PART_OF_PEAK) {
+        limit = peak_used / DIRTY_PART_OF_PEAK;
+    }
+    if (stats.dirty > limit * FAR_BEYOND) {
+        purge(limit / 2, 1);
+    } else if (stats.dirty > limit) {
+        purge(limit / 2, LONG_RUN);
+    }
+}
+
+void hk_units_give(struct hk_slab *slab) {
+    hk_lock(&lock, HK_LOCK_SUPERSLAB);
+    account_run(slab, false);
+    release(superslab_of(slab), first_unit(slab), slab->units);
+    purge_what_is_too_much();
+    hk_unlock(&lock);
+}
+
+void hk_units_shrink(struct hk_slab *slab, unsigned units) {
+    struct superslab *superslab = superslab_of(slab);
+    hk_lock(&lock, HK_LOCK_SUPERSLAB);
+    account_run(slab, false);
+    release(superslab, first_unit(slab) + units, slab->units - units);
+    slab->units = (uint8_t)units;
+    account_run(slab, true);
+    hk_unlock(&lock);
+}
+
+bool hk_units_grow(struct hk_slab *slab, unsigned units) {
+    struct superslab *superslab = superslab_of(slab);
+    unsigned first = first_unit(slab);
+    hk_lock(&lock, HK_LOCK_SUPERSLAB);
+    uint64_t more = mask_of(first + slab->units, units - slab->units);
+    bool fits = first + units <= HK_UNITS && (superslab->free & more) == more;
+    if (fits) {
+        account_run(slab, false);
+        account_dirty(superslab, superslab->dirty & more, false);
+        superslab->free &= ~more;
+        account_used(units - slab->units, true);
+        slab->units = (uint8_t)units;
+        account_run(slab, true);
+        shelve(superslab);
+    }
+    hk_unlock(&lock);
+    return fits;
+}
+
+void hk_superslab_tick(void) {
+    hk_lock(&lock, HK_LOCK_SUPERSLAB);
+    purge(stats.dirty - least_dirty, 1);
+    least_dirty = stats.dirty;
+    hk_unlock(&lock);
+}
+
+bool hk_superslab_trim(void) {
+    hk_lock(&lock, HK_LOCK_SUPERSLAB);
+    bool any = stats.dirty > 0;
+    purge(0, 1);
+    for (struct superslab **link = &all; *link;) {
+        struct superslab *superslab = *link;
+        if (superslab->free != ALL_FREE) {
+            link = &superslab->next;
+            continue;
+        }
+        *link = superslab->next;
+        account_dirty(superslab, superslab->dirty, false);
+        superslab->free = 0;
+        shelve(superslab);
+        if (!hk_os_unmap(base_of(superslab), HK_SUPERSLAB)) {
+            superslab->free = ALL_FREE; /* still mapped: kept, as if dirty */
+            account_dirty(superslab, ALL_FREE, true);
+            shelve(superslab);
+            superslab->next = *link;
+            *link = superslab;
+            link = &superslab->next;
+            continue;
+        }
+        stats.mapped -= HK_SUPERSLAB;
+        any = true;
+        hk_on_superslab_unmapped();
+    }
+    least_dirty = stats.dirty;
+    hk_unlock(&lock);
+    return any;
+}
+
+/* --- looking ---------------------------------------------------------------------------------- */
+
+struct hk_superslab_stats hk_superslab_stats(void) {
+    hk_lock(&lock, HK_LOCK_SUPERSLAB);
+    struct hk_superslab_stats result = stats;
+    hk_unlock(&lock);
+    return result;
+}
+
+void hk_superslab_each_slab(void (*visit)(const struct hk_slab *slab, void *context),
+                            void *context) {
+    for (struct superslab *superslab = all; superslab; superslab = superslab->next) {
+        for (unsigned unit = 1; unit < HK_UNITS; unit++) {
+            const struct hk_slab *slab = &superslab->slabs[unit];
+            if (superslab->lead[unit] == 0 && hk_code_of(hk_slab_start(slab)) == slab->cls &&
+                slab->cls < HK_CLASSES && slab->units) {
+                visit(slab, context);
+            }
+        }
+    }
+}
+
+void hk_superslab_lock_all(void) {
+    hk_lock_for_fork(&lock, HK_LOCK_SUPERSLAB);
+}
+
+void hk_superslab_unlock_all(void) {
+    hk_unlock_after_fork(&lock);
+}

@@ -1,0 +1,391 @@
+#include "thread_cache.h"
+
+#include "class_map.h"
+#include "config.h"
+#include "events.h"
+#include "large.h"
+#include "lock.h"
+#include "meta.h"
+#include "os.h"
+#include "slab.h"
+#include "superslab.h"
+
+#include <pthread.h>
+#include <string.h>
+
+enum {
+    MIN_LIMIT = 4,          /* frees of a class, however large, between two looks at the list */
+    MAX_LIMIT = 65535,      /* what `room` can hold */
+    TICK_INTERVAL = 32,     /* slow paths between two looks at the clock */
+    LONGEST_WALK = 1 << 17, /* blocks: longer than any list can be */
+};
+
+/* What a thread knows of a class beyond its list. */
+struct slot {
+    void *spare;      /* the list that filled up before this one */
+    uint16_t limit;   /* frees between two looks; 0: class not used yet */
+    uint16_t granted; /* the `room` that was last given */
+    bool spilled;     /* a list went to central since the limit last grew */
+};
+
+struct hk_thread {
+    struct hk_tls *tls;
+    struct hk_thread *next; /* of the registered threads, or of the records to use again */
+    uint64_t frees;         /* granted room that was used up, and frees that bypass the lists */
+    unsigned until_tick;
+    size_t limit_bytes; /* of all slots, as counted in `granted_bytes` */
+    struct slot slots[HK_CLASSES];
+};
+
+_Thread_local struct hk_tls hk_tls;
+
+/* In place of a record: the thread is being set up, or its record is gone. */
+static struct hk_thread booting;
+static struct hk_thread dead;
+
+static struct hk_lock registry_lock;
+static struct hk_thread *threads;
+static struct hk_thread *unused;
+static pthread_key_t exit_key;
+static bool exit_key_made;
+static uint64_t other_frees; /* of threads that ended, and of those without a record */
+static size_t granted_bytes; /* limits of all threads, against HAKMEM_CACHE_BUDGET_MIB */
+
+/* --- threads come and go ---------------------------------------------------------------------- */
+
+static bool is_alive(const struct hk_thread *thread) {
+    return thread && thread != &booting && thread != &dead;
+}
+
+/* Frees that the room of a class has counted since it was granted. */
+static uint64_t used_room(const struct hk_thread *thread, unsigned cls) {
+    return (uint16_t)(thread->slots[cls].granted - thread->tls->room[cls]);
+}
+
+static uint64_t frees_of(const struct hk_thread *thread) {
+    uint64_t frees = thread->frees;
+    for (unsigned cls = 1; cls < HK_CLASSES; cls++) {
+        frees += used_room(thread, cls);
+    }
+    return frees;
+}
+
+static bool flush(struct hk_thread *thread) {
+    bool any = false;
+    for (unsigned cls = 1; cls < HK_CLASSES; cls++) {
+        void *lists[] = {thread->tls->head[cls], thread->slots[cls].spare};
+        thread->tls->head[cls] = NULL;
+        thread->slots[cls].spare = NULL;
+        for (unsigned i = 0; i < 2; i++) {
+            if (lists[i]) {
+                hk_slab_put(cls, lists[i]);
+                any = true;
+            }
+        }
+    }
+    return any;
+}
+
+static void unregister(struct hk_thread *thread) {
+    hk_lock(&registry_lock, HK_LOCK_THREADS);
+    struct hk_thread **link = &threads;
+    while (*link != thread) {
+        link = &(*link)->next;
+    }
+    *link = thread->next;
+    __atomic_fetch_add(&other_frees, frees_of(thread), __ATOMIC_RELAXED);
+    __atomic_fetch_sub(&granted_bytes, thread->limit_bytes, __ATOMIC_RELAXED);
+    thread->next = unused;
+    unused = thread;
+    hk_unlock(&registry_lock);
+}
+
+/* Destructor of the thread's key. What other destructors allocate and free afterwards goes block by
+ * block through central. */
+static void end_thread(void *record) {
+    struct hk_thread *thread = record;
+    (void)flush(thread);
+    hk_on_thread_exiting();
+    hk_tls.thread = &dead;
+    unregister(thread);
+    memset(hk_tls.room, 0, sizeof hk_tls.room);
+}
+
+/* A record of zeroes, registered. */
+static struct hk_thread *new_record(void) {
+    hk_lock(&registry_lock, HK_LOCK_THREADS);
+    struct hk_thread *thread = unused;
+    if (thread) {
+        unused = thread->next;
+        memset(thread, 0, sizeof *thread);
+    } else {
+        thread = hk_meta_alloc(sizeof *thread);
+    }
+    if (thread) {
+        thread->tls = &hk_tls;
+        thread->next = threads;
+        threads = thread;
+    }
+    if (!exit_key_made) {
+        exit_key_made = pthread_key_create(&exit_key, end_thread) == 0;
+    }
+    hk_unlock(&registry_lock);
+    return thread;
+}
+
+/* The calling thread's record; NULL if it can have none (now, or any more). */
+static struct hk_thread *this_thread(void) {
+    struct hk_thread *thread = hk_tls.thread;
+    if (HK_LIKELY(is_alive(thread))) {
+        return thread;
+    }
+    if (thread) {
+        hk_on_early(thread == &dead ? HK_EARLY_DEAD_THREAD : HK_EARLY_BOOTING);
+        return NULL;
+    }
+    hk_on_early(HK_EARLY_NO_THREAD);
+    hk_tls.thread = &booting;
+    thread = new_record();
+    hk_tls.thread = thread;
+    if (thread) {
+        hk_on_thread_started();
+        if (exit_key_made) {
+            (void)pthread_setspecific(exit_key, thread); /* may allocate */
+        }
+    }
+    return thread;
+}
+
+/* --- limits ----------------------------------------------------------------------------------- */
+
+static unsigned limit_for(unsigned cls, size_t bytes) {
+    size_t blocks = bytes / hk_class_size(cls);
+    blocks = blocks < MIN_LIMIT ? MIN_LIMIT : blocks;
+    return blocks > MAX_LIMIT ? MAX_LIMIT : (unsigned)blocks;
+}
+
+static void set_limit(struct hk_thread *thread, unsigned cls, unsigned limit) {
+    struct slot *slot = &thread->slots[cls];
+    size_t more = (limit - slot->limit) * hk_class_size(cls);
+    slot->limit = (uint16_t)limit;
+    thread->limit_bytes += more;
+    __atomic_fetch_add(&granted_bytes, more, __ATOMIC_RELAXED);
+}
+
+/* A list that spilled and then ran dry was too short: it may grow, while the budget allows. */
+static void grow_limit(struct hk_thread *thread, unsigned cls) {
+    struct slot *slot = &thread->slots[cls];
+    unsigned most = limit_for(cls, hk_config.cache_max_kib * HK_KIB);
+    unsigned limit = slot->limit * 2U < most ? slot->limit * 2U : most;
+    size_t more = (limit - slot->limit) * hk_class_size(cls);
+    slot->spilled = false;
+    if (limit > slot->limit &&
+        __atomic_load_n(&granted_bytes, __ATOMIC_RELAXED) + more <= hk_config.budget_mib * HK_MIB) {
+        set_limit(thread, cls, limit);
+        hk_on_cap_grown(cls, limit);
+    }
+}
+
+/* --- the slow paths --------------------------------------------------------------------------- */
+
+static void tick_of(struct hk_thread *thread) {
+    if (thread->until_tick-- == 0) {
+        thread->until_tick = TICK_INTERVAL;
+        hk_cache_tick();
+    }
+}
+
+static void *take_spare(struct slot *slot, unsigned cls) {
+    hk_on_refill_try(HK_STAGE_SPARE, cls);
+    void *list = slot->spare;
+    slot->spare = NULL;
+    if (list) {
+        hk_on_refill_got(HK_STAGE_SPARE, cls, list);
+    }
+    return list;
+}
+
+void *hk_cache_refill(unsigned cls) {
+    hk_on_early(HK_EARLY_CACHE_EMPTY);
+    struct hk_thread *thread = this_thread();
+    if (HK_UNLIKELY(!thread)) {
+        return hk_slab_alloc_one(cls);
+    }
+    struct slot *slot = &thread->slots[cls];
+    void *list = take_spare(slot, cls);
+    if (!list) {
+        if (slot->spilled) {
+            grow_limit(thread, cls);
+        }
+        tick_of(thread);
+        list = hk_slab_refill(cls, MAX_LIMIT);
+    }
+    if (list) {
+        hk_tls.head[cls] = hk_next(list);
+    }
+    return list;
+}
+
+static void free_without_cache(unsigned cls, void *block) {
+    hk_tls.room[cls] = 0;
+    hk_on_free_threadless(cls);
+    __atomic_fetch_add(&other_frees, 1, __ATOMIC_RELAXED);
+    hk_set_next(block, NULL);
+    hk_slab_put(cls, block);
+}
+
+void hk_cache_overflow(unsigned cls, void *block) {
+    hk_on_early(HK_EARLY_NO_ROOM);
+    hk_tls.room[cls] = 0; /* the borrow of the fast path */
+    hk_slab_check(block, "free(): invalid pointer");
+    struct hk_thread *thread = this_thread();
+    if (HK_UNLIKELY(!thread)) {
+        free_without_cache(cls, block);
+        return;
+    }
+    struct slot *slot = &thread->slots[cls];
+    if (slot->limit == 0) {
+        set_limit(thread, cls, limit_for(cls, hk_config.cache_kib * HK_KIB));
+    }
+    void *list = hk_tls.head[cls];
+    if (HK_UNLIKELY(list == block)) {
+        hk_fatal("free(): double free of", block);
+    }
+    if (slot->limit == 0) {
+        set_limit(thread, cls, limit_for(cls, hk_config.cache_kib * HK_KIB));
+    } else if (list) {
+        hk_on_overflow(cls);
+        void *old = slot->spare;
+        slot->spare = list;
+        list = NULL;
+        if (old) {
+            slot->spilled = true;
+            hk_slab_put(cls, old);
+            tick_of(thread);
+        }
+    }
+    thread->frees += slot->granted;
+    slot->granted = slot->limit;
+    hk_tls.room[cls] = (uint16_t)(slot->limit - 1);
+    hk_set_next(block, list);
+    hk_tls.head[cls] = block;
+    hk_on_free_tls_sll_overflow(cls);
+}
+
+void hk_cache_bypassed(unsigned code) {
+    hk_tls.room[code] = 0;
+    if (code == HK_CODE_NONE) {
+        return;
+    }
+    struct hk_thread *thread = hk_tls.thread;
+    if (is_alive(thread)) {
+        thread->frees++;
+        tick_of(thread);
+    } else {
+        __atomic_fetch_add(&other_frees, 1, __ATOMIC_RELAXED);
+    }
+}
+
+/* --- giving memory back ----------------------------------------------------------------------- */
+
+void hk_cache_tick(void) {
+    static uint64_t window_began_ms;
+    uint64_t now = hk_os_clock_ms();
+    uint64_t began = __atomic_load_n(&window_began_ms, __ATOMIC_RELAXED);
+    if (now - began >= hk_config.decay_ms / 2 &&
+        __atomic_compare_exchange_n(&window_began_ms, &began, now, false, __ATOMIC_RELAXED,
+                                    __ATOMIC_RELAXED)) {
+        hk_slab_tick();
+        hk_superslab_tick();
+        hk_large_tick();
+    }
+}
+
+bool hk_cache_trim(void) {
+    hk_on_trimmed();
+    bool any = is_alive(hk_tls.thread) && flush(hk_tls.thread);
+    any |= hk_slab_trim();
+    any |= hk_superslab_trim();
+    any |= hk_large_trim();
+    return any;
+}
+
+/* --- looking ---------------------------------------------------------------------------------- */
+
+/* Counts the blocks of a list that another thread may be using: what is read is checked before it
+ * is followed. With the SuperSlabs locked, so that a block's memory stays mapped. */
+static size_t walk(const void *list, unsigned cls) {
+    size_t length = 0;
+    while (list && length < LONGEST_WALK && hk_code_of(list) == cls &&
+           ((uintptr_t)list & (HK_ALIGNMENT - 1)) == 0) {
+        length++;
+        list = __atomic_load_n((void *const *)list, __ATOMIC_RELAXED);
+    }
+    return length;
+}
+
+static void count_thread(const struct hk_thread *thread, struct hk_cache_stats *stats) {
+    stats->threads++;
+    stats->frees += frees_of(thread);
+    for (unsigned cls = 1; cls < HK_CLASSES; cls++) {
+        size_t blocks = walk(__atomic_load_n(&thread->tls->head[cls], __ATOMIC_RELAXED), cls) +
+                        walk(__atomic_load_n(&thread->slots[cls].spare, __ATOMIC_RELAXED), cls);
+        stats->listed_blocks += blocks;
+        stats->listed_bytes += blocks * hk_class_size(cls);
+    }
+}
+
+struct hk_cache_stats hk_cache_stats(void) {
+    struct hk_cache_stats stats = {0};
+    hk_lock(&registry_lock, HK_LOCK_THREADS);
+    hk_superslab_lock_all();
+    for (const struct hk_thread *thread = threads; thread; thread = thread->next) {
+        count_thread(thread, &stats);
+    }
+    hk_superslab_unlock_all();
+    stats.frees += __atomic_load_n(&other_frees, __ATOMIC_RELAXED);
+    hk_unlock(&registry_lock);
+    return stats;
+}
+
+/* --- fork ------------------------------------------------------------------------------------- */
+
+/* Every lock, from the top layer down: the order in which nested ones are taken. */
+static void before_fork(void) {
+    hk_lock_for_fork(&registry_lock, HK_LOCK_THREADS);
+    hk_slab_lock_all();
+    hk_superslab_lock_all();
+    hk_large_lock_all();
+    hk_meta_lock_all();
+}
+
+static void after_fork(void) {
+    hk_meta_unlock_all();
+    hk_large_unlock_all();
+    hk_superslab_unlock_all();
+    hk_slab_unlock_all();
+    hk_unlock_after_fork(&registry_lock);
+}
+
+/* The other threads are gone. Their lists are lost: the kernel copied their memory page by page
+ * while they ran, so that a list's head and its links may be of different moments. */
+static void after_fork_in_child(void) {
+    for (struct hk_thread **link = &threads; *link;) {
+        struct hk_thread *thread = *link;
+        if (thread == hk_tls.thread) {
+            link = &thread->next;
+            continue;
+        }
+        *link = thread->next;
+        other_frees += thread->frees;
+        granted_bytes -= thread->limit_bytes;
+        thread->next = unused;
+        unused = thread;
+    }
+    hk_on_forked();
+    after_fork();
+}
+
+void hk_cache_start(void) {
+    (void)pthread_atfork(before_fork, after_fork, after_fork_in_child);
+}
