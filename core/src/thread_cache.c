@@ -357,14 +357,20 @@ static void before_fork(void) {
     hk_superslab_lock_all();
     hk_large_lock_all();
     hk_meta_lock_all();
+    hk_on_fork_begins();
 }
 
-static void after_fork(void) {
+static void unlock_all(void) {
     hk_meta_unlock_all();
     hk_large_unlock_all();
     hk_superslab_unlock_all();
     hk_slab_unlock_all();
     hk_unlock_after_fork(&registry_lock);
+}
+
+static void after_fork(void) {
+    hk_on_fork_done();
+    unlock_all();
 }
 
 /* The other threads are gone. Their lists are lost: the kernel copied their memory page by page
@@ -383,7 +389,7 @@ static void after_fork_in_child(void) {
         unused = thread;
     }
     hk_on_forked();
-    after_fork();
+    unlock_all();
 }
 
 void hk_cache_start(void) {
