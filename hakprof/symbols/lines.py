@@ -1,0 +1,160 @@
+"""Inlined calls and source lines of addresses, remembered by build id.
+
+Two programs know them: llvm-symbolizer where it is installed (0.2 s for a whole interpreter), else
+our own `dwarf`, which reads only the compilation units that the addresses lie in. Both run as child
+processes with a time limit: debug information is untrusted input.
+"""
+
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hakprof.errors import HakprofError, InputError
+from hakprof.process import Command, find_program, run
+from hakprof.symbols.elf_image import ElfImage
+
+LLVM_NAMES = ("llvm-symbolizer", *(f"llvm-symbolizer-{v}" for v in range(21, 11, -1)))
+BATCH = 2000
+"""Addresses asked for at once; an answer must stay below what `process` keeps of a stream."""
+
+TIMEOUT_S = 120.0
+CACHE_VERSION = 1
+CACHE_LIMIT_BYTES = 64 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A function and the source line in it; line 0 and file "" where nobody knows."""
+
+    function: str
+    file: str
+    line: int
+
+
+Chain = tuple[Place, ...]
+"""What an address belongs to, innermost inlined call first, the function itself last."""
+
+Ask = Callable[[Path, Sequence[int]], list[Chain]]
+
+
+def inline_chains(image: ElfImage, addresses: Iterable[int], ask: Ask | None = None) -> list[Chain]:
+    """The chain of each address; () for each where the file has no debug information.
+
+    Raises InputError if the debug information is broken.
+    """
+    wanted = list(addresses)
+    if not image.has_debug_info:
+        return [()] * len(wanted)
+    ask = ask or (ask_llvm if llvm_symbolizer() else ask_dwarf)
+    known = _load(image.build_id)
+    missing = sorted({address for address in wanted if address not in known})
+    for at in range(0, len(missing), BATCH):
+        part = missing[at : at + BATCH]
+        known.update(zip(part, ask(image.path, part), strict=True))
+    if missing:
+        _save(image.build_id, known)
+    return [known[address] for address in wanted]
+
+
+def llvm_symbolizer() -> Path | None:
+    """The installed one, if any."""
+    return next(filter(None, map(find_program, LLVM_NAMES)), None)
+
+
+def ask_llvm(path: Path, addresses: Sequence[int]) -> list[Chain]:
+    """Chains out of llvm-symbolizer."""
+    program = llvm_symbolizer()
+    if program is None:
+        raise HakprofError("llvm-symbolizer is not installed", advice="apt-get install llvm")
+    argv = [str(program), f"--obj={path}", "--output-style=JSON", "--inlines", "--no-demangle"]
+    return _ask(argv, addresses, _llvm_chain)
+
+
+def ask_dwarf(path: Path, addresses: Sequence[int]) -> list[Chain]:
+    """Chains out of our own reader."""
+    return _ask([sys.executable, "-m", "hakprof.symbols.dwarf", str(path)], addresses, _own_chain)
+
+
+def _ask(
+    argv: Sequence[str], addresses: Sequence[int], parse: Callable[[Any], Chain]
+) -> list[Chain]:
+    """One answer line for each address given on standard input."""
+    with tempfile.TemporaryFile() as questions:
+        questions.write("".join(f"{address:#x}\n" for address in addresses).encode())
+        questions.seek(0)
+        outcome = run(Command(argv, stdin=questions.fileno(), timeout_s=TIMEOUT_S))
+    lines = outcome.stdout.splitlines()
+    if outcome.exit.ok and len(lines) != len(addresses) and len(addresses) > 1:
+        half = len(addresses) // 2  # more than `process` keeps of a stream
+        return _ask(argv, addresses[:half], parse) + _ask(argv, addresses[half:], parse)
+    if not outcome.exit.ok or len(lines) != len(addresses):
+        last = outcome.stderr.decode(errors="replace").strip().splitlines()[-1:]
+        raise InputError(
+            f"the debug information cannot be read: {Path(argv[0]).name} "
+            f"{outcome.exit.kind} {outcome.exit.number} {' '.join(last)}".rstrip()
+        )
+    try:
+        return [parse(json.loads(line)) for line in lines]
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{Path(argv[0]).name} answered nonsense ({error})") from error
+
+
+def _llvm_chain(answer: Any) -> Chain:  # noqa: ANN401 - JSON
+    rows = answer["Symbol"]
+    if not any(row["Line"] for row in rows):
+        return ()  # only the name of a symbol, which we know better
+    return tuple(
+        Place(row["FunctionName"], os.path.normpath(row["FileName"]), int(row["Line"]))
+        for row in rows
+    )
+
+
+def _own_chain(answer: Any) -> Chain:  # noqa: ANN401 - JSON
+    return tuple(Place(function, file, int(line)) for function, file, line in answer)
+
+
+def cache_folder() -> Path:
+    """Where answers are kept."""
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "hakprof" / "lines"
+
+
+def _load(build_id: str) -> dict[int, Chain]:
+    path = cache_folder() / f"{build_id}.json"
+    try:
+        if not build_id or path.stat().st_size > CACHE_LIMIT_BYTES:
+            return {}
+        stored = json.loads(path.read_bytes())
+        if stored["version"] != CACHE_VERSION:
+            return {}
+        places = [Place(*row) for row in stored["places"]]
+        return {
+            int(address): tuple(places[i] for i in chain)
+            for address, chain in stored["chains"].items()
+        }
+    except (OSError, ValueError, KeyError, TypeError, IndexError):
+        return {}  # a cache may vanish or break at any time
+
+
+def _save(build_id: str, chains: dict[int, Chain]) -> None:
+    """Replace the file as a whole; whoever writes last wins, nobody reads half a file."""
+    if not build_id:
+        return
+    places: dict[Place, int] = {}
+    stored = {
+        str(address): [places.setdefault(place, len(places)) for place in chain]
+        for address, chain in chains.items()
+    }
+    rows = [(place.function, place.file, place.line) for place in places]
+    try:
+        cache_folder().mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=cache_folder(), delete=False) as file:
+            json.dump({"version": CACHE_VERSION, "places": rows, "chains": stored}, file)
+        Path(file.name).replace(cache_folder() / f"{build_id}.json")
+    except OSError:
+        return  # a cache that cannot be written costs time, nothing else
