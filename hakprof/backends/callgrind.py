@@ -107,7 +107,7 @@ class Callgrind:
             ) from error
         source = self.label
         if len(files) > 1:
-            source += f", without its {len(files) - 1} child processes"
+            source += launch.children_left_out(len(files) - 1)
         return [self._reading(name, totals, source, simulate) for name in self._schema.counters]
 
     def _reading(self, name: str, totals: Totals, source: str, simulate: str) -> Reading:

@@ -104,6 +104,11 @@ def with_readings(sample: Sample, more: Iterable[Reading]) -> Sample:
     return dataclasses.replace(sample, readings=(*sample.readings, *more))
 
 
+def children_left_out(count: int) -> str:
+    """What a source says whose figure is that of the started process alone."""
+    return f", {count} child process{'es' if count > 1 else ''} not counted"
+
+
 def exit_problem(outcome: Outcome, timeout_s: float | None) -> str:
     """How a program failed, with its last word; "" if it ended by itself with code 0."""
     if outcome.exit.ok:

@@ -99,7 +99,7 @@ class Qemu:
             raise TargetError(f"{job.target.name}: qemu met no marks of a region of interest")
         source = self.label
         if len(lines) > 1:
-            source += f", without its {len(lines) - 1} child processes"
+            source += launch.children_left_out(len(lines) - 1)
         return self._reading(float(own["instructions"] - own["rep_extra"]), source)
 
     def _reading(self, value: float | Absent, source: str) -> Reading:

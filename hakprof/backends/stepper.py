@@ -12,7 +12,7 @@ from hakprof.process import Outcome, run
 
 COUNT = "count"
 COUNT_FD_ENV = "HAKSTEP_FD"
-TRUTH_TURNS = 1000
+TRUTH_TURNS = 500
 
 
 class Stepper:
