@@ -46,6 +46,7 @@ class Benchmark:
     ) -> Target:
         """What to start. `counted` takes the short warm-up and length of counting runs.
 
+        A run shorter than the file's warms up for no longer than it then works.
         UsageError if the benchmark has no such preset or runs one thread only.
         """
         if preset and preset not in self.presets:
@@ -60,7 +61,7 @@ class Benchmark:
         filled = {
             "iters": length,
             "threads": threads,
-            "warmup": self.warmup_counted if counted else self.warmup_timed,
+            "warmup": min(length, self.warmup_counted if counted else self.warmup_timed),
         }
         words = [word.format_map(filled) for word in self.argv]
         words += [*self.presets.get(preset, ()), *args]

@@ -93,7 +93,6 @@ class Target:
     argv: tuple[str, ...]
     is_benchmark: bool
     harness_argv: tuple[str, ...] = ()  # the same work on the null allocator, () if there is none
-    ops_scale: int = 1  # multiplier applied to the op count for longer or shorter runs
     threads: int = 1
     env: Mapping[str, str] = field(default_factory=dict)
 

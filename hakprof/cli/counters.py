@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from hakprof.cli.shared import show
+from hakprof.cli.shared import application, show
 from hakprof.counters.dump import Dump, State
 from hakprof.counters.read import live_file_of, read_dumps, read_live
 from hakprof.counters.report import CounterReport, report_difference, report_on
@@ -17,7 +17,7 @@ from hakprof.native import counter_schema
 from hakprof.render.counters import render_csv, render_json, render_text
 from hakprof.schema import Schema, load
 
-app = typer.Typer(add_completion=False)
+app = application()
 CLEAR_SCREEN = "\x1b[H\x1b[2J"
 
 

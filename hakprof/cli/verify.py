@@ -7,7 +7,7 @@ import typer
 
 from hakprof.allocators import find_allocator
 from hakprof.benchmarks import all_benchmarks, find_benchmark
-from hakprof.cli.shared import ProgramCommand, parse_env, show
+from hakprof.cli.shared import ProgramCommand, application, parse_env, show
 from hakprof.errors import UnprovenError, UsageError
 from hakprof.model import Verdict
 from hakprof.process import find_program
@@ -16,7 +16,7 @@ from hakprof.render import proof as text
 from hakprof.units import parse_seconds
 from hakprof.verification import verify as run_and_judge
 
-app = typer.Typer(add_completion=False)
+app = application()
 
 
 @app.command(cls=ProgramCommand)
