@@ -27,6 +27,9 @@ from hakprof.model import Exit, ExitKind
 CAPTURE_LIMIT_BYTES = 1 << 20
 """What is kept of each stream (the end of it); the rest is read and thrown away."""
 
+PIPE_LIMIT_BYTES = 32 << 20
+"""The same of each pipe: a tree of many processes writes some kilobytes for each of them."""
+
 REPORT_FD_ENV = "HAKBENCH_FD"
 """Names the descriptor on which a benchmark writes its report line."""
 
@@ -305,24 +308,25 @@ def _drain(
             for key, _ in selector.select(left):
                 if key.data == "":
                     ended = True
-                elif not _read_some(key.fd, kept[key.data]):
+                elif not _read_some(key.data, key.fd, kept[key.data]):
                     selector.unregister(key.fd)
             if ended:
                 for name, descriptor in streams.items():
-                    while _read_some(descriptor, kept[name]):
+                    while _read_some(name, descriptor, kept[name]):
                         pass
                 return False
 
 
-def _read_some(descriptor: int, kept: bytearray) -> bool:
+def _read_some(name: str, descriptor: int, kept: bytearray) -> bool:
     """Append what is there; False at the end of the stream or when nothing is there."""
+    limit = CAPTURE_LIMIT_BYTES if name in {"stdout", "stderr"} else PIPE_LIMIT_BYTES
     try:
         data = os.read(descriptor, 1 << 16)
     except BlockingIOError:
         return False
     kept += data
-    if len(kept) > 2 * CAPTURE_LIMIT_BYTES:
-        del kept[:-CAPTURE_LIMIT_BYTES]
+    if len(kept) > 2 * limit:
+        del kept[:-limit]
     return bool(data)
 
 

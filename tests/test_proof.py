@@ -264,6 +264,14 @@ def test_many_children_are_counted(bump: Allocator, program: Path) -> None:
     assert details(found, "process tree").endswith("and 2 more")
 
 
+def test_tree_of_many_processes_is_judged_whole(bump: Allocator) -> None:
+    """2 MB of lines: the first of them is the program's own."""
+    loop = "i=0; while [ $i -lt 700 ]; do /bin/true; i=$((i+1)); done; true"
+    found = observe(bump, "/bin/sh", "-c", loop)
+    assert found.verdict is Verdict.PROVEN, found.evidence
+    assert details(found, "process tree") == "700 program images more, the same"
+
+
 # --- setuid, crashes, noise ----------------------------------------------------------------------
 
 
