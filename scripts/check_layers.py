@@ -25,7 +25,7 @@ STAGES = (
     ("contest",),
     ("findings",),
     ("report", "measurement"),
-    ("stat", "listing", "verification"),
+    ("stat", "listing", "verification", "checkup"),
     ("memory", "sweep", "gap", "ledger", "matrix"),
     ("render",),
     ("cli",),

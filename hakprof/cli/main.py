@@ -15,6 +15,7 @@ from hakprof.errors import HakprofError, UsageError
 COMMANDS: dict[str, str] = {
     "stat": "measure a benchmark or a program on one allocator or several",
     "verify": "prove which allocator serves the calls of a program",
+    "doctor": "check what disturbs measurements here, and which backends work",
     "list": "benchmarks, allocators and backends, and what is missing here",
     "counters": "what a hakmem built with counters counted: refills, frees, early returns",
 }
