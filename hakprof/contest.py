@@ -1,18 +1,14 @@
-"""A comparison while it runs: takes samples as they come, says when enough is known.
+"""A comparison while it runs: looks at the samples so far, says when enough is known.
 
-    contest = Contest(plan, base)
-    for sample in run_blocks(contest.plan, VariedLayout(backend)):
-        contest.take(sample)
-        if contest.finished:
-            break
+    contest = Contest(plan, base, samples, backend=backend.name, cpu_time=True)
+    run_blocks(contest.plan, VariedLayout(backend), contest.enough)    # fills `samples`
     contest.verdicts()
 
 Broken off at any point, the blocks that are complete count.
 """
 
 import dataclasses
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Container, Mapping, Sequence
 
 import numpy as np
 
@@ -37,96 +33,99 @@ class Contest:
         self,
         plan: Plan,
         base: Arm,
+        samples: Mapping[str, Sequence[Sample]],
         *,
+        backend: str,
         cpu_time: bool,
         settled: Callable[[Verdicts], bool] = lambda verdicts: verdicts.settled,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`cpu_time`: compare the CPU time, not the wall time, of the region of interest."""
+        """`samples`, by arm, grow while the contest runs; those of `backend` count.
+
+        `cpu_time`: compare the CPU time, not the wall time.
+        """
         again = dataclasses.replace(base, name=base.name + AGAIN)
-        most = plan.max_blocks
-        self.plan = dataclasses.replace(plan, arms=(*plan.arms, again), runs=most)
+        self.plan = dataclasses.replace(plan, arms=(*plan.arms, again))
         self.base, self.again = base.name, again.name
-        self.most = most
+        self.most = plan.max_blocks
         self.block_s = 0.0
-        self.problems: dict[str, str] = {}
-        self._budget_s = plan.budget_s
+        self._samples = samples
+        self._backend = backend
         self._cost_name = "busy_ns" if cpu_time else "time_ns"
         self._settled = settled
-        self._clock = clock
-        self._started = clock()
-        self._costs: dict[int, dict[str, float]] = {}
         self._looks: list[int] = []
-        self.finished = False
 
-    def take(self, sample: Sample) -> None:
-        """Add one run; at the end of a block, see whether that is enough."""
-        if sample.index < 0:
-            self._started = self._clock()
-        problem = sample.problem
-        cost = None if problem else cost_of(sample, self._cost_name)
-        if cost is None:
-            self.problems[sample.arm] = problem or f"it gave no {self._cost_name}"
-        elif sample.index >= 0:
-            self._costs.setdefault(sample.index, {})[sample.arm] = cost
-        if {self.base, self.again} & self.problems.keys() or len(self.contestants) == 1:
-            self.finished = True
-        elif sample.index >= 0 and self._complete(sample.index):
-            self._end_block()
-
-    @property
-    def contestants(self) -> list[str]:
-        """The arms that take part and have not failed, the base among them."""
-        return [
-            arm.name
-            for arm in self.plan.arms
-            if not arm.harness_only and arm.name not in {self.again, *self.problems}
-        ]
+    def enough(self, blocks: int, spent_s: float) -> bool:
+        """Asked after each block. How many there may be is fixed by the first, before any look."""
+        self.block_s = spent_s / blocks
+        limited = self.plan.runs is None
+        if blocks == 1 and limited:
+            self.most = max(1, min(self.most, int(self.plan.budget_s / self.block_s)))
+        contestants = self._contestants()
+        if self.base not in contestants or self.again not in contestants or len(contestants) == 2:  # noqa: PLR2004 (the base alone, twice)
+            return True
+        if blocks in planned_looks(FIRST_LOOK, self.most):
+            self._looks.append(blocks)
+            verdicts = self.verdicts()
+            if verdicts is not None and self._settled(verdicts):
+                return True
+        return blocks >= self.most or (limited and spent_s + self.block_s > self.plan.budget_s)
 
     @property
-    def blocks(self) -> list[int]:
-        """Indices of the blocks in which every arm that takes part has run."""
-        return sorted(filter(self._complete, self._costs))
+    def problems(self) -> dict[str, str]:
+        """Arms that failed, and how."""
+        found = {}
+        for arm in self.plan.arms:
+            for sample in self._timed(arm.name):
+                if problem := sample.problem or self._no_time(sample):
+                    found[arm.name.removesuffix(AGAIN)] = problem
+        return found
 
     @property
     def needed_s(self) -> float:
         """How long the fewest blocks take that can decide anything."""
         return LEAST_BLOCKS * self.block_s
 
-    def verdicts(self) -> Verdicts | None:
-        """What can be said now; None if no block is complete or nothing is left to compare."""
-        blocks = self.blocks
-        if not blocks or self.base in self.problems or self.again in self.problems:
+    def verdicts(self, without: Container[str] = ()) -> Verdicts | None:
+        """What can be said now, some arms left out; None without base, rival or a whole block."""
+        costs = {name: c for name, c in self._contestants().items() if name not in without}
+        if self.base not in costs or self.again not in costs:
             return None
-        looks = sorted({*self._looks, len(blocks)})
-        costs = {arm: self._column(arm, blocks) for arm in self.contestants}
-        again = self._column(self.again, blocks)
-        return judge(self.base, again, costs, Looks(tuple(looks), max(self.most, len(blocks))))
+        blocks = sorted(set[int].intersection(*(set(column) for column in costs.values())))
+        if not blocks:
+            return None
+        columns = {name: np.array([column[b] for b in blocks]) for name, column in costs.items()}
+        again: FloatArray = columns.pop(self.again)
+        counts = tuple(sorted({*(n for n in self._looks if n <= len(blocks)), len(blocks)}))
+        return judge(self.base, again, columns, Looks(counts, max(self.most, len(blocks))))
 
-    def _column(self, arm: str, blocks: list[int]) -> FloatArray:
-        return np.array([self._costs[block][arm] for block in blocks])
+    def _contestants(self) -> dict[str, dict[int, float]]:
+        """Costs by block of each arm that takes part and has not failed."""
+        names = [arm.name for arm in self.plan.arms if not arm.harness_only]
+        costs = {name: self._costs(name) for name in names}
+        return {name: column for name, column in costs.items() if column is not None}
 
-    def _complete(self, block: int) -> bool:
-        return {*self.contestants, self.again} <= self._costs.get(block, {}).keys()
+    def _costs(self, arm: str) -> dict[int, float] | None:
+        """Costs by block; None for an arm one of whose runs failed."""
+        found = {}
+        for sample in self._timed(arm):
+            cost = cost_of(sample, self._cost_name)
+            if cost is None:
+                return None
+            if sample.index >= 0:
+                found[sample.index] = cost
+        return found
 
-    def _end_block(self) -> None:
-        """How many blocks the budget allows is fixed by the time of the first, before any look."""
-        done = len(self.blocks)
-        spent_s = self._clock() - self._started
-        self.block_s = spent_s / done
-        if done == 1:
-            self.most = max(1, min(self.most, int(self._budget_s / self.block_s)))
-        if done in planned_looks(FIRST_LOOK, self.most):
-            self._looks.append(done)
-            verdicts = self.verdicts()
-            self.finished = verdicts is not None and self._settled(verdicts)
-        self.finished |= done >= self.most or spent_s + self.block_s > self._budget_s
+    def _timed(self, arm: str) -> list[Sample]:
+        return [s for s in self._samples.get(arm, ()) if s.backend == self._backend]
+
+    def _no_time(self, sample: Sample) -> str:
+        return "" if cost_of(sample, self._cost_name) else f"it gave no {self._cost_name}"
 
 
 def cost_of(sample: Sample, name: str) -> float | None:
-    """Time of a run, per op where the program reports ops; None if it gave no positive one."""
+    """Time of a run, per op where it reports ops; None if it failed or gave no positive one."""
     facts = metrics.facts_of(sample)
-    value = facts[name].value if name in facts else 0.0
+    value = facts[name].value if name in facts and not sample.problem else 0.0
     if isinstance(value, Absent) or value <= 0:
         return None
     return value / sample.report.ops if sample.report and sample.report.ops else value

@@ -13,7 +13,7 @@ from hakprof import figures, metrics, proof
 from hakprof.metrics import METRICS
 from hakprof.model import Absent, Arm, CountingBackend, Kind, Proof, Reading, Sample, Target
 from hakprof.plan import Plan, harness_of
-from hakprof.runner import run_blocks, run_lengths
+from hakprof.runner import run_blocks, run_lengths, run_one
 from hakprof.store import Keeper
 
 COUNTED_BLOCKS = 5
@@ -21,6 +21,9 @@ COUNTED_BLOCKS = 5
 
 Tell = Callable[[str, float], None]
 """Told which phase runs and how much of it is done, 0..1."""
+
+Enough = Callable[[int, float], bool]
+"""Asked after each block, with the number of blocks and the seconds that they took."""
 
 INSTRUCTIONS = next(metric for metric in METRICS if metric.name == "instructions_per_op")
 
@@ -48,14 +51,26 @@ class Measurement:
                 )
                 self.proofs.setdefault(arm.name, []).append(seen)
 
-    def time(self, backend: CountingBackend) -> None:
-        """The timed blocks of all arms."""
+    def time(
+        self, backend: CountingBackend, plan: Plan | None = None, enough: Enough | None = None
+    ) -> None:
+        """The timed blocks of all arms, those of another plan if one is given."""
+        plan = plan or self.plan
         started = time.monotonic()
         with self._phase():
-            for sample in run_blocks(self.plan, backend):
-                self._take(sample)
+            for sample in run_blocks(plan, backend, enough):
+                self._take(sample, plan)
                 spent_s = time.monotonic() - started
-                self.tell("timing", self.plan.share_done(max(sample.index + 1, 0), spent_s))
+                self.tell("timing", plan.share_done(max(sample.index + 1, 0), spent_s))
+
+    def once(self, backend: CountingBackend) -> None:
+        """One run of each arm under a backend that is not timed, if it works here."""
+        if self.interrupted or not backend.probe().usable:
+            return
+        with self._phase():
+            for number, arm in enumerate(arms := self._whole()):
+                self.tell(f"running under {backend.name}", number / len(arms))
+                self._take(run_one(backend, self.plan.job(arm, 0)))
 
     def count(self, backend: CountingBackend, lengths: Sequence[Target]) -> str:
         """Instructions, and what else the backend counts; why it could not, "" if it could.
@@ -108,8 +123,9 @@ class Measurement:
         """The arms none of whose runs has failed."""
         return tuple(arm for arm in self.plan.arms if not any(s.problem for s in self.of(arm)))
 
-    def _take(self, sample: Sample) -> None:
-        arm = next(arm for arm in self.plan.arms if arm.name == sample.arm)
+    def _take(self, sample: Sample, plan: Plan | None = None) -> None:
+        arms = (plan or self.plan).arms
+        arm = next(arm for arm in arms if arm.name == sample.arm)
         if not (arm.harness_only or sample.problem):
             sample = replace(sample, proof=judge(arm, sample))
         self.samples.setdefault(sample.arm, []).append(sample)

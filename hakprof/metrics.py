@@ -50,6 +50,7 @@ class Metric:
     kind: Kind = Kind.TIMED  # what it is where the machine can do all
     has_net: bool = False  # the harness's own share can be subtracted
     only_programs: bool = False  # of the whole run, which for a benchmark holds its warm-up
+    optional: bool = False  # measured where a command asks for it; elsewhere no gap
 
 
 CPU_CLOCK, WALL_CLOCK = "CPU clock", "wall clock"
@@ -121,6 +122,11 @@ METRICS = (
     _whole("voluntary_switches", "voluntary switches"),
     _whole("involuntary_switches", "involuntary switches"),
     _whole("max_rss_bytes", "peak RSS", Unit.BYTES),
+    *(
+        replace(_whole(f"{name}_calls", f"{name} calls"), optional=True)
+        for name in ("mmap", "munmap", "madvise", "mremap", "brk")
+    ),
+    replace(_whole("returned_bytes", "memory given back", Unit.BYTES), optional=True),
 )
 
 
@@ -130,6 +136,8 @@ def _titles() -> Iterator[tuple[str, str]]:
         if metric.name == "cycles_per_op":
             yield IPC, "instructions/cycle"
 
+
+OPTIONAL = {metric.name for metric in METRICS if metric.optional}
 
 TITLES = dict(_titles())
 """What each figure is called where it is shown, in the order in which figures are shown."""

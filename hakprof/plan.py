@@ -5,6 +5,7 @@ is shuffled: slow drift of the machine then meets every arm alike.
 """
 
 import random
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -90,11 +91,22 @@ HARNESS_ARM = "harness alone"
 
 def arms_of(target: Target, allocators: Sequence[Allocator], native: Allocator) -> tuple[Arm, ...]:
     """One arm an allocator and, where the target has one, the harness alone on `native`."""
-    arms = [Arm(name=a.name, target=target, allocator=a) for a in allocators]
+    names = distinct([allocator.name for allocator in allocators])
+    arms = [Arm(name, target, a) for name, a in zip(names, allocators, strict=True)]
     if target.harness_argv:
         alone = harness_of(target)
         arms.append(Arm(name=HARNESS_ARM, target=alone, allocator=native, harness_only=True))
     return tuple(arms)
+
+
+def distinct(names: Sequence[str]) -> list[str]:
+    """Names that differ: two libraries may have the same file name."""
+    seen = Counter[str]()
+    found = []
+    for name in names:
+        seen[name] += 1
+        found.append(f"{name} #{seen[name]}" if seen[name] > 1 else name)
+    return found
 
 
 def harness_of(target: Target) -> Target:

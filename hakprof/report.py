@@ -163,7 +163,7 @@ def gaps_of(columns: Sequence[Column], counting: Counting) -> tuple[Gap, ...]:
     for name in metrics.TITLES:
         found = [column.figures[name].value for column in columns if name in column.figures]
         absent = [value for value in found if isinstance(value, Absent)]
-        if absent and len(absent) == len(found):
+        if absent and len(absent) == len(found) and name not in metrics.OPTIONAL:
             groups.setdefault(_why(name, absent[0], counting), []).append(name)
     return tuple(Gap(tuple(names), why, advice) for (why, advice), names in groups.items())
 

@@ -1,7 +1,7 @@
 """The workflow of `hakprof stat`: a request goes in, a report and what went wrong come out."""
 
 import datetime as dt
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
 
@@ -10,7 +10,7 @@ from hakprof.allocators import find_allocator
 from hakprof.errors import HakprofError, InterruptedRunError, TargetError, UnprovenError
 from hakprof.measurement import Measurement, Tell
 from hakprof.model import Absent, Allocator, CountingBackend, Kind, Target
-from hakprof.plan import Plan, arms_of
+from hakprof.plan import DEFAULT_BUDGET_S, Plan, arms_of
 from hakprof.report import SCHEMA, Column, Counting, Measured, Report, column_of, gaps_of, series_of
 from hakprof.store import Keeper
 from hakprof.units import NS_PER_S
@@ -33,6 +33,7 @@ class Request:
     work: Work
     allocators: tuple[Allocator, ...]
     runs: int | None = None
+    budget_s: float = DEFAULT_BUDGET_S
     warmup: int = 1
     timeout_s: float = 600.0
     cpus: frozenset[int] | None = None
@@ -48,12 +49,23 @@ class Outcome:
     errors: tuple[HakprofError, ...]
 
 
-def measure(request: Request, tell: Tell) -> Outcome:
-    """Run everything that the request needs. Raises HakprofError only before the first run."""
+def time_all(measurement: Measurement) -> None:
+    """The timed runs of `hakprof stat`."""
+    measurement.time(backends.TIMING)
+
+
+def measure(
+    request: Request, tell: Tell, time: Callable[[Measurement], None] = time_all
+) -> Outcome:
+    """Run everything that the request needs, `time` the part whose time counts.
+
+    Raises HakprofError only before the first run.
+    """
     native = find_allocator("glibc")
     plan = Plan(
         arms=arms_of(request.work.target, request.allocators, native),
         runs=request.runs,
+        budget_s=request.budget_s,
         warmup=request.warmup,
         timeout_s=request.timeout_s,
         cpus=request.cpus,
@@ -69,7 +81,7 @@ def measure(request: Request, tell: Tell) -> Outcome:
     measurement = Measurement(plan, keeper, tell)
     if not request.work.target.is_benchmark:
         measurement.observe()
-    measurement.time(backends.TIMING)
+    time(measurement)
     counting = _count(request, measurement, forced)
     report = _report(request, measurement, counting, machine, started)
     errors = _errors(report, keeper)

@@ -26,7 +26,8 @@ STAGES = (
     ("findings",),
     ("report", "measurement"),
     ("stat", "listing", "verification", "checkup"),
-    ("memory", "sweep", "gap", "ledger", "matrix"),
+    ("comparison", "ledger", "memory"),
+    ("sweep", "gap", "matrix", "health"),
     ("render",),
     ("cli",),
 )

@@ -18,6 +18,8 @@ COMMANDS: dict[str, str] = {
     "doctor": "check what disturbs measurements here, and which backends work",
     "list": "benchmarks, allocators and backends, and what is missing here",
     "counters": "what a hakmem built with counters counted: refills, frees, early returns",
+    "compare": "several allocators on one target, and which differences are real",
+    "ab": "one change before and after, and whether it did what was claimed",
 }
 """name -> one line of help, in the order in which the help shows them"""
 

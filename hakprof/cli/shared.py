@@ -12,6 +12,7 @@ from typer.core import TyperCommand
 from hakprof.benchmarks import Benchmark, find_benchmark
 from hakprof.errors import HakprofError, StoreError, UsageError
 from hakprof.units import parse_cpus
+from hakprof.work import Size, Work, benchmark_work, program_work
 
 
 def application() -> typer.Typer:
@@ -72,6 +73,16 @@ def choose_target(target: str | None, words: list[str] | None) -> tuple[Benchmar
             "nothing to measure", advice="name a benchmark (hakprof list) or write -- PROGRAM ARGS"
         )
     return None
+
+
+def choose_work(
+    target: str | None, words: list[str] | None, size: Size, env: Sequence[str] | None
+) -> Work:
+    """What is run: the benchmark TARGET with the words behind `--`, or the program behind it."""
+    chosen = choose_target(target, words)
+    if chosen is None:
+        return program_work(words or [], size, parse_env(env))
+    return benchmark_work(*chosen, size, words or [], parse_env(env))
 
 
 def usable_cpus(text: str | None) -> frozenset[int] | None:

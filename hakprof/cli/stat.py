@@ -12,16 +12,15 @@ from hakprof.cli.progress import progress
 from hakprof.cli.shared import (
     ProgramCommand,
     application,
-    choose_target,
+    choose_work,
     finish,
-    parse_env,
     show,
     split_list,
     usable_cpus,
 )
 from hakprof.render import json_, pyperf_, text
 from hakprof.units import parse_count, parse_seconds
-from hakprof.work import Size, Work, benchmark_work, program_work
+from hakprof.work import Size
 
 app = application()
 
@@ -82,7 +81,9 @@ def stat(
     """
     request = workflow.Request(
         command=("hakprof", "stat", *sys.argv[2:]),
-        work=_work(target, ctx.obj, Size(threads, parse_count(iters) if iters else None), env),
+        work=choose_work(
+            target, ctx.obj, Size(threads, parse_count(iters) if iters else None), env
+        ),
         allocators=tuple(find_allocator(name) for name in split_list(alloc) or ["hakmem"]),
         runs=runs,
         warmup=warmup,
@@ -102,10 +103,3 @@ def stat(
             (pyperf, lambda: pyperf_.render(outcome.report)),
         ],
     )
-
-
-def _work(target: str | None, words: list[str] | None, size: Size, env: list[str] | None) -> Work:
-    chosen = choose_target(target, words)
-    if chosen is None:
-        return program_work(words or [], size, parse_env(env))
-    return benchmark_work(*chosen, size, words or [], parse_env(env))

@@ -3,16 +3,13 @@
 import json
 
 from hakprof import records
-from hakprof.checkup import Checkup
 from hakprof.errors import InputError
-from hakprof.listing import Listing
 from hakprof.report import SCHEMA, Report
-from hakprof.verification import Verification
 
 
-def render(report: Report | Listing | Verification | Checkup) -> str:
-    """The document, indented, ending in a newline."""
-    return json.dumps(records.to_json(report), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+def render(record: object) -> str:
+    """The document of a report, listing or comparison, indented, ending in a newline."""
+    return json.dumps(records.to_json(record), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def parse(text: str) -> Report:

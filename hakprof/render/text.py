@@ -126,7 +126,7 @@ def footer(report: Report) -> list[str]:
     for column in report.columns:
         of = f"{column.arm.name}: " if several else ""
         rows += [("finding", of + text) for text in column.findings]
-        rows += _proof(column.proof) if column.proof else []
+        rows += proof_lines(column.proof) if column.proof else []
     return labelled(rows)
 
 
@@ -134,7 +134,7 @@ def _unit_of_work(report: Report) -> str:
     return "op" if report.target.is_benchmark else "run"
 
 
-def _proof(proof: Proof) -> Iterator[tuple[str, str]]:
+def proof_lines(proof: Proof) -> Iterator[tuple[str, str]]:
     """The verdict, and under it one line for each check that led to it."""
     yield (
         "proof",

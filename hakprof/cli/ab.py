@@ -1,0 +1,105 @@
+"""`hakprof ab`: one change, before and after, and whether it did what was claimed."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hakprof import comparison, stat
+from hakprof.allocators import find_allocator
+from hakprof.claims import Claim, ClaimOutcome, parse_claim
+from hakprof.cli.progress import progress
+from hakprof.cli.shared import ProgramCommand, application, choose_work, finish, show, usable_cpus
+from hakprof.compare import Verdicts
+from hakprof.errors import UsageError
+from hakprof.ledger import Entry, Ledger
+from hakprof.render import comparison as text
+from hakprof.render import json_
+from hakprof.render import ledger as ledger_text
+from hakprof.units import parse_count, parse_seconds
+from hakprof.work import Size
+
+app = application()
+
+
+@app.command(cls=ProgramCommand)
+def ab(
+    *,
+    ctx: typer.Context,
+    target: Annotated[
+        str | None, typer.Argument(help="Benchmark, or BENCHMARK:PRESET; see hakprof list.")
+    ] = None,
+    base: Annotated[str, typer.Option(help="Allocator before the change: name or path.")] = "",
+    new: Annotated[str, typer.Option(help="Allocator after the change: name or path.")] = "",
+    expect: Annotated[
+        str, typer.Option(help="The claim: +10..+20%, +10% (at least), -5%, -1..+1%.")
+    ] = "",
+    ledger: Annotated[
+        bool, typer.Option("--ledger", help="Show all claims and what became of them.")
+    ] = False,
+    budget: Annotated[str, typer.Option(help="Longest time of the timed runs.")] = "60s",
+    runs: Annotated[int | None, typer.Option(min=1, help="Blocks at most. [40]")] = None,
+    warmup: Annotated[int, typer.Option(min=0, help="Runs before the first that counts.")] = 1,
+    threads: Annotated[
+        int | None, typer.Option(min=1, max=256, help="Threads of the benchmark.")
+    ] = None,
+    iters: Annotated[
+        str | None, typer.Option(help="Length of a timed run, e.g. 20M. [about 0.3 s]")
+    ] = None,
+    pin: Annotated[str | None, typer.Option(help="CPUs to run on: 0, or 0,2, or 1-3.")] = None,
+    env: Annotated[
+        list[str] | None, typer.Option(help="NAME=VALUE for the program. Repeatable.")
+    ] = None,
+    wall: Annotated[
+        bool, typer.Option("--wall", help="Compare wall time where CPU time would be.")
+    ] = False,
+    json: Annotated[Path | None, typer.Option(help="Write the comparison as JSON.")] = None,
+) -> None:
+    """Judge one change: --base against --new, and the claim made for it.
+
+    The claim is written into the ledger of the run store before the first run, what became of it
+    after the last: confirmed, refuted, or cannot tell.
+    """
+    if ledger:
+        show(ledger_text.render(Ledger().entries()))
+        return
+    if not base or not new:
+        raise UsageError("two allocators are needed", advice="name them with --base and --new")
+    claim = parse_claim(expect) if expect else None
+    command = ("hakprof", "ab", *sys.argv[2:])
+    request = stat.Request(
+        command=command,
+        work=choose_work(
+            target, ctx.obj, Size(threads, parse_count(iters) if iters else None), env
+        ),
+        allocators=(find_allocator(base), find_allocator(new)),
+        runs=runs,
+        budget_s=parse_seconds(budget),
+        warmup=warmup,
+        cpus=usable_cpus(pin),
+    )
+    entry = Ledger().claim(expect, command) if claim else None
+    with progress() as tell:
+        outcome = comparison.measure(request, tell, wall_time=wall, settled=_settled(claim))
+    show(text.render(outcome.comparison))
+    if claim and entry:
+        show(ledger_text.sentence(_settle(claim, entry, outcome.comparison)))
+    finish(outcome.errors, [(json, lambda: json_.render(outcome.comparison))])
+
+
+def _settled(claim: Claim | None) -> comparison.Settled:
+    """A claim is settled when it is confirmed or refuted; without one the verdict must be."""
+
+    def settled(verdicts: Verdicts) -> bool:
+        if claim is None:
+            return verdicts.settled
+        return claim.judge(verdicts.arms[0].speed) is not ClaimOutcome.CANNOT_TELL
+
+    return settled
+
+
+def _settle(claim: Claim, entry: Entry, result: comparison.ComparisonReport) -> Entry:
+    speed = result.rows[0].speed if result.rows else None
+    outcome = claim.judge(speed) if speed else ClaimOutcome.CANNOT_TELL
+    return Ledger().settle(entry, outcome, speed, result.report.run)
