@@ -92,11 +92,12 @@ def _bindings(allocator: Allocator, line: StartLine) -> Evidence:
         owner = next(iter(owners))
         return _proven("bindings", f"all {len(elf.ENTRY_POINTS)} entry points are {owner}")
     used = {name for names in theirs.values() for name in names}
-    if used.isdisjoint(CORE) and not (used := _imported(line, used)):
-        absent = ", ".join(name for names in theirs.values() for name in names)
-        owner = line.owner("malloc")
+    if used.isdisjoint(CORE) and not _imported(line, used):
+        owned = len(elf.ENTRY_POINTS) - len(used)
         return _proven(
-            "bindings", f"entry points are {owner}; {absent} is not, and nobody calls it"
+            "bindings",
+            f"{owned} of {len(elf.ENTRY_POINTS)} entry points are {line.owner('malloc')}; "
+            f"nobody here imports the others: {', '.join(sorted(used))}",
         )
     return _refuted("bindings", "; ".join(_whose(line, *item) for item in owners.items()))
 

@@ -155,12 +155,18 @@ def _further_images(seen: Observed, main: StartLine | None, audited: Lines) -> I
             yield Evidence("process tree", Verdict.UNPROVEN, f"was not traced: {why}")
         against += _unaudited_images(seen, main, audited, traced)
     if against:
-        details = list(dict.fromkeys(item.detail for item in against))
-        more = f"; and {len(details) - SHOWN} more" if len(details) > SHOWN else ""
         worst = _worst(item.verdict for item in against)
-        yield Evidence("process tree", worst, "; ".join(details[:SHOWN]) + more)
+        yield Evidence("process tree", worst, _tally(item.detail for item in against))
     elif others:
         yield Evidence("process tree", Verdict.PROVEN, f"{_count(len(others))} more, the same")
+
+
+def _tally(details: Iterable[str]) -> str:
+    """The first few different ones, each with how often it was seen."""
+    counts = Counter(details).items()
+    shown = [f"{detail} ({times} times)" if times > 1 else detail for detail, times in counts]
+    more = [f"and {len(shown) - SHOWN} more"] if len(shown) > SHOWN else []
+    return "; ".join([*shown[:SHOWN], *more])
 
 
 def _against(allocator: Allocator, main: StartLine | None, audited: Lines) -> Iterator[Evidence]:
@@ -176,8 +182,7 @@ def _against(allocator: Allocator, main: StartLine | None, audited: Lines) -> It
     for line, items in seen:
         for item in items:
             if item.verdict is not Verdict.PROVEN:
-                detail = f"{line.exe} (pid {line.pid}): {item.detail}"
-                yield Evidence(item.check, item.verdict, detail)
+                yield Evidence(item.check, item.verdict, f"{line.exe}: {item.detail}")
 
 
 def _unaudited_images(
@@ -212,7 +217,7 @@ def _unaudited_image(allocator: Allocator, image: ExecLine) -> Evidence:
     else:
         against = Verdict.UNPROVEN
         why = "wrote no audit line, although it was started with LD_PRELOAD"
-    return Evidence("process tree", against, f"{image.exe} (pid {image.pid}) {why}")
+    return Evidence("process tree", against, f"{image.exe} {why}")
 
 
 def observe(

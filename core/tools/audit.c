@@ -47,29 +47,34 @@ struct libc_use {
 static char exe[PATH_MAX];
 static void *blocks[ALLOCATIONS];
 
-/* What glibc's own malloc says, whoever has replaced its mallinfo. 0 if it cannot be asked. */
-static int libc_read(struct libc_use *use) {
-    struct mallinfo_of_size (*sizes)(void) = NULL;
-    struct mallinfo_of_int (*ints)(void) = NULL;
+/* glibc's own, whoever has replaced them; NULL if this C library has none. */
+static struct mallinfo_of_size (*mallinfo_sizes)(void);
+static struct mallinfo_of_int (*mallinfo_ints)(void);
+
+static void libc_find(void) {
     void *libc = dlopen(LIBC_SO, RTLD_LAZY | RTLD_NOLOAD);
     if (!libc) {
-        return 0;
+        return;
     }
-    *(void **)&sizes = dlsym(libc, "mallinfo2");
-    if (!sizes) {
-        *(void **)&ints = dlsym(libc, "mallinfo");
+    *(void **)&mallinfo_sizes = dlsym(libc, "mallinfo2");
+    if (!mallinfo_sizes) {
+        *(void **)&mallinfo_ints = dlsym(libc, "mallinfo");
         dlerror(); /* the program must not find our failure */
     }
     dlclose(libc);
-    if (sizes) {
-        const struct mallinfo_of_size info = sizes();
+}
+
+/* What glibc's own malloc says; 0 if it cannot be asked. */
+static int libc_read(struct libc_use *use) {
+    if (mallinfo_sizes) {
+        const struct mallinfo_of_size info = mallinfo_sizes();
         *use = (struct libc_use){info.uordblks + info.hblkhd, info.arena + info.hblkhd};
-    } else if (ints) { /* wraps at 4 GiB; what it held before the program began is far below */
-        const struct mallinfo_of_int info = ints();
+    } else if (mallinfo_ints) { /* wraps at 4 GiB; what it held before the program is far below */
+        const struct mallinfo_of_int info = mallinfo_ints();
         *use = (struct libc_use){(unsigned)info.uordblks + (size_t)(unsigned)info.hblkhd,
                                  (unsigned)info.arena + (size_t)(unsigned)info.hblkhd};
     }
-    return sizes || ints;
+    return mallinfo_sizes || mallinfo_ints;
 }
 
 /* What the allocator itself has counted; 0 if it does not offer that. */
@@ -285,6 +290,7 @@ __attribute__((constructor)) static void audit_start(void) {
     if (!report_is_open(&report)) {
         return;
     }
+    libc_find();
     begin(&line, "start");
     add_entries(&line);
     add_audit(&line);
