@@ -65,6 +65,7 @@ class LiveFile:
             blocks=len(self.threads),
             blocks_in_memory=0,
             threads_ended=2,
+            threads_lost=0,
             threads_sharing=0,
             moves=0,
         )
@@ -332,3 +333,18 @@ def test_a_thousand_threads_are_summed() -> None:
     dump = parse_live(LiveFile(threads=[(n, [1] * WORDS) for n in range(1, 1001)]).build(), "f")
     assert len(dump.threads) == 1000
     assert np.array_equal(dump.history(), np.full(WORDS, 1001, np.uint64))
+
+
+CORPUS = Path(__file__).parent / "fuzz" / "corpus" / "counters"
+
+
+@pytest.mark.parametrize("path", sorted(CORPUS.iterdir()), ids=lambda path: path.name)
+def test_what_the_fuzzer_found_ends_in_a_dump_or_in_input_error(path: Path) -> None:
+    data = path.read_bytes()
+    try:
+        if data.startswith(MAGIC):
+            parse_live(data, "f").own()
+        else:
+            parse_document(data.decode(errors="replace"), "f")[0].own()
+    except InputError as error:
+        one_line(error)

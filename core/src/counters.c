@@ -6,6 +6,10 @@
 #include "counters_info.h"
 #include "counters_text.h"
 
+#include "config.h"
+#include "hakmem.h"
+#include "size_class.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -26,7 +30,6 @@ static struct {
     char path[HK_PATH_BYTES];  /* the document of this process */
     uint32_t dumps;            /* on demand, for their numbers */
     uint64_t fork_signals;
-    bool publish_failed;
 } target;
 
 static void complain(const char *what, const char *path, int error) {
@@ -165,16 +168,70 @@ static void open_file(bool alone) {
             error = publish();
         }
     }
-    target.publish_failed = error != 0;
     if (error != 0) {
         complain("cannot create the live file of", target.path, error);
     }
 }
 
+static void describe_process(void) {
+    uint32_t class_bytes[HK_CLASSES];
+    char config[HK_CONFIG_TEXT_BYTES];
+    for (size_t cls = 0; cls < HK_CLASSES; cls++) {
+        class_bytes[cls] = (uint32_t)hk_class_size(cls);
+    }
+    hk_config_text(config);
+    hk_file->header.info_bytes =
+        hk_info_write(hk_file->info, sizeof(hk_file->info), class_bytes, HK_CLASSES, config);
+}
+
+bool hk_looking;
+
+/* Walks the whole heap: what is found there must agree with what was counted. Takes the locks of
+ * the allocator, so not in a signal handler. */
+static void look(void) {
+    struct hk_gauges *gauges = hk_counters_gauges();
+    struct hak_stats stats = {0};
+    memset(&gauges->looks, 0, sizeof(*gauges) - offsetof(struct hk_gauges, looks));
+    hk_looking = true;
+    hak_stats_read(&stats, sizeof(stats));
+    hk_looking = false;
+    gauges->derived_alloc = stats.allocs;
+    gauges->derived_free = stats.frees;
+    gauges->thread_live = stats.threads;
+    gauges->looks = 1;
+}
+
+static int dump_document(const char *path, enum hk_file_state state) {
+    return target.kind == TO_DESCRIPTOR ? hk_dump_to_descriptor(target.fd, state)
+                                        : hk_dump_to_file(path, state);
+}
+
+static int dump_on_demand(const char *path) {
+    char numbered[HK_PATH_BYTES];
+    if (path != NULL) {
+        return hk_dump_to_file(path, HK_FILE_RUNNING);
+    }
+    if (target.kind == TO_NOTHING) {
+        return EDESTADDRREQ;
+    }
+    uint32_t number = __atomic_add_fetch(&target.dumps, 1, __ATOMIC_RELAXED);
+    return numbered_path(numbered, target.path, number) ? dump_document(numbered, HK_FILE_RUNNING)
+                                                        : ENAMETOOLONG;
+}
+
+int hk_counters_dump(const char *path) {
+    int saved_errno = errno;
+    look();
+    int error = dump_on_demand(path);
+    hk_counters_gauges()->looks = 0;
+    errno = saved_errno;
+    return error;
+}
+
 static void on_signal(int signal) {
     (void)signal;
     int saved_errno = errno;
-    hk_counters_dump(NULL);
+    (void)dump_on_demand(NULL);
     errno = saved_errno;
 }
 
@@ -190,13 +247,12 @@ static void watch_signal(const char *wish) {
     }
 }
 
-void hk_counters_start(const uint32_t *class_bytes, size_t classes, const char *config) {
+void hk_counters_start(void) {
     uint64_t signals;
     int saved_errno = errno;
     hk_counting_block();
     hk_counters_lock(&signals);
-    hk_file->header.info_bytes =
-        hk_info_write(hk_file->info, sizeof(hk_file->info), class_bytes, classes, config);
+    describe_process();
     parse_target(secure_getenv("HAKMEM_COUNTERS"));
     if (target.kind != TO_NOTHING) {
         open_file(true);
@@ -206,31 +262,11 @@ void hk_counters_start(const uint32_t *class_bytes, size_t classes, const char *
     errno = saved_errno;
 }
 
-static int dump_document(const char *path, enum hk_file_state state) {
-    return target.kind == TO_DESCRIPTOR ? hk_dump_to_descriptor(target.fd, state)
-                                        : hk_dump_to_file(path, state);
-}
-
-int hk_counters_dump(const char *path) {
-    char numbered[HK_PATH_BYTES];
-    if (hk_file == NULL) {
-        hk_counting_block();
-    }
-    if (path != NULL) {
-        return hk_dump_to_file(path, HK_FILE_RUNNING);
-    }
-    if (target.kind == TO_NOTHING) {
-        return EDESTADDRREQ;
-    }
-    uint32_t number = __atomic_add_fetch(&target.dumps, 1, __ATOMIC_RELAXED);
-    return numbered_path(numbered, target.path, number) ? dump_document(numbered, HK_FILE_RUNNING)
-                                                        : ENAMETOOLONG;
-}
-
-void hk_counters_finish(void) {
+__attribute__((destructor)) static void finish(void) {
     if (hk_file == NULL || target.kind == TO_NOTHING) {
         return;
     }
+    look();
     int error = dump_document(target.path, HK_FILE_FINISHED);
     if (error != 0) {
         complain("cannot write", target.path, error);

@@ -40,13 +40,9 @@ struct hk_block *hk_counters_join(void);
  */
 void hk_counters_leave(void);
 
-/* Called once when the environment is there: opens the file that HAKMEM_COUNTERS asks for.
- * `class_bytes[i]` is the block size of class i, `config` the configuration as it took effect, as
- * lines of NAME=VALUE. */
-void hk_counters_start(const uint32_t *class_bytes, size_t classes, const char *config);
-
-/* Called at the end of the process: writes the JSON document and removes the live file. */
-void hk_counters_finish(void);
+/* Called once when the environment is there: opens the file that HAKMEM_COUNTERS asks for. The JSON
+ * document is written, and the live file removed, by a destructor. */
+void hk_counters_start(void);
 
 /* Around fork(2), called with no other lock of the allocator still to be taken. The child starts
  * a file of its own, which holds what its parent had counted as a base. */
@@ -79,6 +75,17 @@ static inline void hk_add_to(struct hk_block *block, uint64_t *word, uint64_t n)
     do {                                                                                           \
         struct hk_block *block_ = hk_counting_block();                                             \
         hk_add_to(block_, &block_->counts.counter, (n));                                           \
+    } while (0)
+
+/* Set while the process takes a look at its heap. */
+extern bool hk_looking;
+
+/* hk_seen(cached_block[cls], n): adds to a gauge of the look that is being taken. */
+#define hk_seen(gauge, n)                                                                          \
+    do {                                                                                           \
+        if (hk_looking) {                                                                          \
+            hk_counters_gauges()->gauge += (n);                                                    \
+        }                                                                                          \
     } while (0)
 
 /* hk_gauge(superslab_live, +1): `name` and its peak. */

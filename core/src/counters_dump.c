@@ -134,6 +134,7 @@ static void put_document(struct hk_text *text, enum hk_file_state state) {
     put_number(text, "started_ns", header->started_ns);
     put_number(text, "written_ns", hk_now_ns());
     put_number(text, "threads_ended", header->threads_ended);
+    put_number(text, "threads_lost", header->threads_lost);
     put_number(text, "threads_sharing", header->threads_sharing);
     hk_put(text, "\n\"info\":");
     hk_put(text, hk_file->info);

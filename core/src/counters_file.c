@@ -295,6 +295,7 @@ bool hk_file_withdraw(void) {
 
 void hk_file_fork(void) {
     struct hk_block *own = hk_own_block;
+    uint64_t ended_before = hk_file->header.threads_ended;
     for (uint64_t i = 0; i < hk_file->header.blocks; i++) {
         if (hk_block_at(i) != own && hk_block_at(i)->state == HK_BLOCK_LIVE) {
             hk_block_end(hk_block_at(i));
@@ -307,6 +308,7 @@ void hk_file_fork(void) {
         }
         own->tid = (uint32_t)syscall(SYS_gettid);
     }
+    hk_file->header.threads_lost += hk_file->header.threads_ended - ended_before;
     hk_file->header.threads_ended = 0;
     hk_file_sign();
 }

@@ -36,6 +36,8 @@ struct hk_file_header {
     uint64_t blocks_at, block_bytes, counts_at, blocks;
     uint64_t blocks_in_memory; /* of these, how many could not be put into the file */
     uint64_t threads_ended;
+    uint64_t
+        threads_lost; /* of the parent at fork: what lay in their lists is in no list any more */
     uint64_t threads_sharing; /* had to use the shared block (block 0): their hits are too low */
     uint64_t moves;           /* odd while the counts of a thread that ends are added to `ended` */
 };

@@ -82,41 +82,55 @@ const struct hk_counter_row hk_counter_rows[] = {
     {"cap_grown", 3081, &hk_class_axis, NULL},
     {"central_list", 3186, &hk_class_axis, NULL},
     {"central_block", 3291, &hk_class_axis, NULL},
-    {"ss_local", 3396, &hk_class_axis, NULL},
-    {"ss_remote", 3501, &hk_class_axis, NULL},
-    {"slab_opened", 3606, &hk_class_axis, NULL},
-    {"slab_retired", 3711, &hk_class_axis, NULL},
-    {"superslab_mapped", 3816, NULL, NULL},
-    {"superslab_emptied", 3817, NULL, NULL},
-    {"superslab_reused", 3818, NULL, NULL},
-    {"superslab_unmapped", 3819, NULL, NULL},
-    {"large_mapped", 3820, NULL, NULL},
-    {"large_reused", 3821, NULL, NULL},
-    {"large_cached", 3822, NULL, NULL},
-    {"large_unmapped", 3823, NULL, NULL},
-    {"os_call", 3824, &hk_os_call_axis, NULL},
-    {"os_call_failed", 3830, &hk_os_call_axis, NULL},
-    {"os_call_bytes", 3836, &hk_os_call_axis, NULL},
-    {"purge_round", 3842, NULL, NULL},
-    {"purge_call", 3843, NULL, NULL},
-    {"purge_bytes", 3844, NULL, NULL},
-    {"trim", 3845, NULL, NULL},
-    {"lock_wait", 3846, &hk_lock_kind_axis, NULL},
-    {"thread_started", 3851, NULL, NULL},
-    {"thread_exited", 3852, NULL, NULL},
+    {"central_full_block", 3396, &hk_class_axis, NULL},
+    {"central_drained_block", 3501, &hk_class_axis, NULL},
+    {"ss_local", 3606, &hk_class_axis, NULL},
+    {"ss_remote", 3711, &hk_class_axis, NULL},
+    {"slab_opened", 3816, &hk_class_axis, NULL},
+    {"slab_retired", 3921, &hk_class_axis, NULL},
+    {"retired_block", 4026, &hk_class_axis, NULL},
+    {"superslab_mapped", 4131, NULL, NULL},
+    {"superslab_emptied", 4132, NULL, NULL},
+    {"superslab_reused", 4133, NULL, NULL},
+    {"superslab_unmapped", 4134, NULL, NULL},
+    {"large_mapped", 4135, NULL, NULL},
+    {"large_reused", 4136, NULL, NULL},
+    {"large_cached", 4137, NULL, NULL},
+    {"large_unmapped", 4138, NULL, NULL},
+    {"os_call", 4139, &hk_os_call_axis, NULL},
+    {"os_call_failed", 4145, &hk_os_call_axis, NULL},
+    {"os_call_bytes", 4151, &hk_os_call_axis, NULL},
+    {"purge_round", 4157, NULL, NULL},
+    {"purge_call", 4158, NULL, NULL},
+    {"purge_bytes", 4159, NULL, NULL},
+    {"trim", 4160, NULL, NULL},
+    {"lock_wait", 4161, &hk_lock_kind_axis, NULL},
+    {"thread_started", 4166, NULL, NULL},
+    {"thread_exited", 4167, NULL, NULL},
 };
-const uint32_t hk_counter_row_count = 53;
+const uint32_t hk_counter_row_count = 56;
 
 const struct hk_counter_row hk_gauge_rows[] = {
     {"superslab_live", 0, NULL, NULL},
     {"superslab_live_peak", 1, NULL, NULL},
     {"large_live_bytes", 2, NULL, NULL},
     {"large_live_bytes_peak", 3, NULL, NULL},
+    {"looks", 4, NULL, NULL},
+    {"derived_alloc", 5, NULL, NULL},
+    {"derived_free", 6, NULL, NULL},
+    {"cached_block", 7, &hk_class_axis, NULL},
+    {"thread_live", 112, NULL, NULL},
+    {"batch_block", 113, &hk_class_axis, NULL},
+    {"slab_used_block", 218, &hk_class_axis, NULL},
+    {"slab_free_block", 323, &hk_class_axis, NULL},
+    {"slab_live", 428, &hk_class_axis, NULL},
+    {"run_live", 533, NULL, NULL},
+    {"large_live", 534, NULL, NULL},
 };
-const uint32_t hk_gauge_row_count = 4;
+const uint32_t hk_gauge_row_count = 15;
 
 const char hk_layout_text[] =
-    "{\"schema\":\"hakmem\",\"version\":1,\"hash\":\"fc17d37e22505046\",\"axes\":{\"class\":105,\"st"
+    "{\"schema\":\"hakmem\",\"version\":1,\"hash\":\"f12ebad85ddfac4f\",\"axes\":{\"class\":105,\"st"
     "age\":[\"spare\",\"central\",\"partial\",\"carve\",\"recycled\",\"superslab\",\"mmap\"],\"early\""
     ":[\"cache_empty\",\"no_room\",\"size_zero\",\"size_run\",\"size_large\",\"size_absurd\",\"bad"
     "_alignment\",\"no_thread\",\"dead_thread\",\"booting\",\"null\",\"foreign\",\"central_full\","
@@ -131,13 +145,17 @@ const char hk_layout_text[] =
     "\"]],[\"tls_sll\",[\"class\"]],[\"tls_sll_overflow\",[\"class\"]],[\"threadless_free\",[\"cl"
     "ass\"]],[\"run_free\",[]],[\"run_freed_bytes\",[]],[\"large_free\",[]],[\"large_freed_by"
     "tes\",[]],[\"overflow\",[\"class\"]],[\"cap_grown\",[\"class\"]],[\"central_list\",[\"class\""
-    "]],[\"central_block\",[\"class\"]],[\"ss_local\",[\"class\"]],[\"ss_remote\",[\"class\"]],[\""
-    "slab_opened\",[\"class\"]],[\"slab_retired\",[\"class\"]],[\"superslab_mapped\",[]],[\"sup"
-    "erslab_emptied\",[]],[\"superslab_reused\",[]],[\"superslab_unmapped\",[]],[\"large_ma"
-    "pped\",[]],[\"large_reused\",[]],[\"large_cached\",[]],[\"large_unmapped\",[]],[\"os_cal"
-    "l\",[\"os_call\"]],[\"os_call_failed\",[\"os_call\"]],[\"os_call_bytes\",[\"os_call\"]],[\"p"
-    "urge_round\",[]],[\"purge_call\",[]],[\"purge_bytes\",[]],[\"trim\",[]],[\"lock_wait\",[\""
-    "lock_kind\"]],[\"thread_started\",[]],[\"thread_exited\",[]]],\"gauges\":[[\"superslab_l"
-    "ive\",[]],[\"superslab_live_peak\",[]],[\"large_live_bytes\",[]],[\"large_live_bytes_p"
-    "eak\",[]]]}";
+    "]],[\"central_block\",[\"class\"]],[\"central_full_block\",[\"class\"]],[\"central_draine"
+    "d_block\",[\"class\"]],[\"ss_local\",[\"class\"]],[\"ss_remote\",[\"class\"]],[\"slab_opened"
+    "\",[\"class\"]],[\"slab_retired\",[\"class\"]],[\"retired_block\",[\"class\"]],[\"superslab_"
+    "mapped\",[]],[\"superslab_emptied\",[]],[\"superslab_reused\",[]],[\"superslab_unmappe"
+    "d\",[]],[\"large_mapped\",[]],[\"large_reused\",[]],[\"large_cached\",[]],[\"large_unmap"
+    "ped\",[]],[\"os_call\",[\"os_call\"]],[\"os_call_failed\",[\"os_call\"]],[\"os_call_bytes\""
+    ",[\"os_call\"]],[\"purge_round\",[]],[\"purge_call\",[]],[\"purge_bytes\",[]],[\"trim\",[]"
+    "],[\"lock_wait\",[\"lock_kind\"]],[\"thread_started\",[]],[\"thread_exited\",[]]],\"gauge"
+    "s\":[[\"superslab_live\",[]],[\"superslab_live_peak\",[]],[\"large_live_bytes\",[]],[\"l"
+    "arge_live_bytes_peak\",[]],[\"looks\",[]],[\"derived_alloc\",[]],[\"derived_free\",[]],"
+    "[\"cached_block\",[\"class\"]],[\"thread_live\",[]],[\"batch_block\",[\"class\"]],[\"slab_u"
+    "sed_block\",[\"class\"]],[\"slab_free_block\",[\"class\"]],[\"slab_live\",[\"class\"]],[\"ru"
+    "n_live\",[]],[\"large_live\",[]]]}";
 const uint32_t hk_layout_text_bytes = sizeof(hk_layout_text) - 1;

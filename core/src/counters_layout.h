@@ -93,10 +93,13 @@ struct hk_counts {
     uint64_t cap_grown[105];
     uint64_t central_list[105];
     uint64_t central_block[105];
+    uint64_t central_full_block[105];
+    uint64_t central_drained_block[105];
     uint64_t ss_local[105];
     uint64_t ss_remote[105];
     uint64_t slab_opened[105];
     uint64_t slab_retired[105];
+    uint64_t retired_block[105];
     uint64_t superslab_mapped;
     uint64_t superslab_emptied;
     uint64_t superslab_reused;
@@ -123,10 +126,21 @@ struct hk_gauges {
     uint64_t superslab_live_peak;
     uint64_t large_live_bytes;
     uint64_t large_live_bytes_peak;
+    uint64_t looks;
+    uint64_t derived_alloc;
+    uint64_t derived_free;
+    uint64_t cached_block[105];
+    uint64_t thread_live;
+    uint64_t batch_block[105];
+    uint64_t slab_used_block[105];
+    uint64_t slab_free_block[105];
+    uint64_t slab_live[105];
+    uint64_t run_live;
+    uint64_t large_live;
 };
 
-enum { HK_COUNT_WORDS = 3853,
-       HK_GAUGE_WORDS = 4 };
+enum { HK_COUNT_WORDS = 4168,
+       HK_GAUGE_WORDS = 535 };
 
 /* An axis; `member` is NULL where the members are only numbers. */
 struct hk_axis {

@@ -43,12 +43,11 @@ static inline size_t hk_list_length(const void *list) {
 }
 
 /* --- allocation ----------------------------------------------------------------------------- */
-/* malloc took a block from the thread's list: the fast path, which a thread reaches only after
- * thread_started. */
-HK_EVENT(alloc_hit, (unsigned cls, size_t size),
-         struct hk_counts *counts = &hk_own_block->counts;
-         counts->cache_hit[cls]++;
-         counts->requested_bytes[cls] += size;)
+/* malloc took a block from the thread's list: the fast path. `own` is the thread's block, which the
+ * thread cache keeps at hand: a list has blocks only after thread_started. */
+HK_EVENT(alloc_hit, (struct hk_block *own, size_t cls, size_t size),
+         own->counts.cache_hit[cls]++;
+         own->counts.requested_bytes[cls] += size;)
 /* malloc served a small block after a refill (or one block at a time, for a dead thread). */
 HK_EVENT(alloc_refilled, (unsigned cls, size_t size),
          hk_count(refill_served[cls], 1);
@@ -64,25 +63,15 @@ HK_EVENT(alloc_large, (size_t size, size_t given),
          hk_count(large_requested_bytes, size);
          hk_count(large_given_bytes, given);)
 /* An entry point returned NULL for want of memory. */
-HK_EVENT(alloc_failed, (size_t size),
-         (void)size;
+HK_EVENT(alloc_failed, (void),
          hk_count(alloc_failed, 1);
          hk_stage_abandon();)
 /* calloc, and an aligned entry point, on top of the event of the block itself. */
-HK_EVENT(calloc, (size_t size), (void)size; hk_count(calloc, 1);)
-HK_EVENT(aligned, (size_t alignment, size_t size),
-         (void)alignment;
-         (void)size;
-         hk_count(aligned, 1);)
+HK_EVENT(calloc, (void), hk_count(calloc, 1);)
+HK_EVENT(aligned, (void), hk_count(aligned, 1);)
 /* realloc kept the block, or moved it (then a malloc and a free are reported as well). */
-HK_EVENT(realloc_in_place, (size_t old_given, size_t size),
-         (void)old_given;
-         (void)size;
-         hk_count(realloc_in_place, 1);)
-HK_EVENT(realloc_moved, (size_t old_given, size_t size),
-         (void)old_given;
-         (void)size;
-         hk_count(realloc_moved, 1);)
+HK_EVENT(realloc_in_place, (void), hk_count(realloc_in_place, 1);)
+HK_EVENT(realloc_moved, (void), hk_count(realloc_moved, 1);)
 /* A layer declined. */
 HK_EVENT(early, (enum hk_early reason), hk_count(early_return[reason], 1);)
 
@@ -101,7 +90,7 @@ HK_EVENT(carved, (unsigned cls, unsigned blocks), hk_count(carved[cls], blocks);
 
 /* --- free pipeline -------------------------------------------------------------------------- */
 /* free pushed onto the thread's own list (tls_sll): the fast path. */
-HK_EVENT(free_tls_sll, (unsigned cls), hk_own_block->counts.tls_sll[cls]++;)
+HK_EVENT(free_tls_sll, (struct hk_block *own, size_t cls), own->counts.tls_sll[cls]++;)
 /* The same after room was made. */
 HK_EVENT(free_tls_sll_overflow, (unsigned cls), hk_count(tls_sll_overflow[cls], 1);)
 /* A thread without a cache freed: the block went to central alone. */
@@ -110,26 +99,35 @@ HK_EVENT(free_run, (size_t given), hk_count(run_free, 1); hk_count(run_freed_byt
 HK_EVENT(free_large, (size_t given), hk_count(large_free, 1); hk_count(large_freed_bytes, given);)
 /* The thread's list of the class was full and became its spare list. */
 HK_EVENT(overflow, (unsigned cls), hk_count(overflow[cls], 1);)
-/* A list of blocks went to the class's central stack (overflow, thread exit, trim). */
+/* A list of blocks went to the class's central stack (overflow, thread exit, trim), or was not taken
+ * because the stack may not grow, or was taken off it: the latter two go back into their slabs. */
 HK_EVENT(central_put, (unsigned cls, const void *list),
          hk_count(central_list[cls], 1);
          hk_count(central_block[cls], hk_list_length(list));)
+HK_EVENT(central_full, (unsigned cls, const void *list),
+         hk_count(early_return[HK_EARLY_CENTRAL_FULL], 1);
+         hk_count(central_full_block[cls], hk_list_length(list));)
+HK_EVENT(central_drained, (unsigned cls, const void *list),
+         hk_count(central_drained_block[cls], hk_list_length(list));)
 /* One block went back into its slab: opened by the thread that returns it, or by another. */
 HK_EVENT(ss_local, (unsigned cls), hk_count(ss_local[cls], 1);)
 HK_EVENT(ss_remote, (unsigned cls), hk_count(ss_remote[cls], 1);)
 /* The thread's limit of the class grew. */
-HK_EVENT(cap_grown, (unsigned cls, unsigned blocks), (void)blocks; hk_count(cap_grown[cls], 1);)
+HK_EVENT(cap_grown, (unsigned cls), hk_count(cap_grown[cls], 1);)
 
 /* --- life of slabs, SuperSlabs, mappings ------------------------------------------------------ */
-HK_EVENT(slab_opened, (unsigned cls, size_t bytes), (void)bytes; hk_count(slab_opened[cls], 1);)
-HK_EVENT(slab_retired, (unsigned cls, size_t bytes), (void)bytes; hk_count(slab_retired[cls], 1);)
+HK_EVENT(slab_opened, (unsigned cls), hk_count(slab_opened[cls], 1);)
+/* Its blocks cease to exist: as many as were cut from it. */
+HK_EVENT(slab_retired, (unsigned cls, unsigned blocks),
+         hk_count(slab_retired[cls], 1);
+         hk_count(retired_block[cls], blocks);)
 HK_EVENT(superslab_mapped, (void), hk_count(superslab_mapped, 1); hk_gauge(superslab_live, 1);)
 HK_EVENT(superslab_emptied, (void), hk_count(superslab_emptied, 1);)
 HK_EVENT(superslab_reused, (void), hk_count(superslab_reused, 1);)
 HK_EVENT(superslab_unmapped, (void), hk_count(superslab_unmapped, 1); hk_gauge(superslab_live, -1);)
 HK_EVENT(large_mapped, (size_t bytes), hk_count(large_mapped, 1); hk_gauge(large_live_bytes, bytes);)
-HK_EVENT(large_reused, (size_t bytes), (void)bytes; hk_count(large_reused, 1);)
-HK_EVENT(large_cached, (size_t bytes), (void)bytes; hk_count(large_cached, 1);)
+HK_EVENT(large_reused, (void), hk_count(large_reused, 1);)
+HK_EVENT(large_cached, (void), hk_count(large_cached, 1);)
 HK_EVENT(large_unmapped, (size_t bytes),
          hk_count(large_unmapped, 1);
          hk_gauge(large_live_bytes, -bytes);)
@@ -150,13 +148,33 @@ HK_EVENT(trimmed, (void), hk_count(trim, 1);)
 HK_EVENT(lock_wait, (enum hk_lock_kind kind), hk_count(lock_wait[kind], 1);)
 
 /* --- threads and processes ------------------------------------------------------------------- */
-/* The calling thread got a cache; it is about to lose it (its lists are in central by then). */
-HK_EVENT(thread_started, (void), hk_count(thread_started, 1);)
-HK_EVENT(thread_exiting, (void), hk_count(thread_exited, 1); hk_counters_leave();)
+/* The environment is there, and hak_stats_read works. */
+HK_EVENT(process_started, (void), hk_counters_start();)
+/* The calling thread got a cache; it is about to lose it (its lists are in central by then). `own` is
+ * where the thread cache keeps the thread's block at hand. */
+HK_EVENT(thread_started, (struct hk_block **own),
+         hk_count(thread_started, 1);
+         *own = hk_own_block;)
+HK_EVENT(thread_exiting, (struct hk_block **own),
+         hk_count(thread_exited, 1);
+         hk_counters_leave();
+         *own = hk_own_block;)
 /* Around fork, while all locks of hakmem are held; `forked` in the only thread of the child. */
 HK_EVENT(fork_begins, (void), hk_counters_fork_prepare();)
 HK_EVENT(fork_done, (void), hk_counters_fork_parent();)
-HK_EVENT(forked, (void), hk_counters_fork_child();)
+HK_EVENT(forked, (struct hk_block **own),
+         hk_counters_fork_child();
+         *own = hk_own_block;)
+
+/* --- a look at the whole heap ------------------------------------------------------------------ */
+/* hak_stats_read walks everything; during a look (counters.c) it says what it finds. */
+HK_EVENT(seen_list, (unsigned cls, size_t blocks), hk_seen(cached_block[cls], blocks);)
+HK_EVENT(seen_batch, (unsigned cls, size_t blocks), hk_seen(batch_block[cls], blocks);)
+HK_EVENT(seen_slab, (unsigned cls, size_t used, size_t free),
+         hk_seen(slab_live[cls], 1);
+         hk_seen(slab_used_block[cls], used);
+         hk_seen(slab_free_block[cls], free);)
+HK_EVENT(seen_blocks, (size_t runs, size_t large), hk_seen(run_live, runs); hk_seen(large_live, large);)
 /* clang-format on */
 #undef HK_EVENT
 

@@ -48,11 +48,12 @@ class Header:
     blocks: int
     blocks_in_memory: int
     threads_ended: int
+    threads_lost: int
     threads_sharing: int
     moves: int
 
 
-HEADER = "IIIII16Q"
+HEADER = "IIIII17Q"
 HEADER_AT = len(MAGIC) + 4
 HEADER_BYTES = HEADER_AT + struct.calcsize("<" + HEADER)
 
@@ -99,6 +100,7 @@ def parse_live(data: bytes, source: str) -> Dump:
         started_ns=header.started_ns,
         written_ns=0,
         threads_ended=header.threads_ended,
+        threads_lost=header.threads_lost,
         threads_sharing=header.threads_sharing,
         info=info,
         gauges=reader.words("gauges", header.gauges_at, layout.gauge_words),

@@ -48,6 +48,7 @@ def parse_document(text: str, source: str) -> tuple[Dump, str]:
         started_ns=_number(members, "started_ns"),
         written_ns=_number(members, "written_ns"),
         threads_ended=_number(members, "threads_ended"),
+        threads_lost=_number(members, "threads_lost"),
         threads_sharing=_number(members, "threads_sharing"),
         info=info if isinstance(info, dict) else {},
         gauges=filler.gauges(members.get("gauges")),

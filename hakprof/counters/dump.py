@@ -49,7 +49,8 @@ class Dump:
     started_ns: int  # CLOCK_REALTIME
     written_ns: int  # 0: not known (a live file)
     threads_ended: int
-    threads_sharing: int
+    threads_lost: int  # the parent's other threads at a fork: their lists are lost
+    threads_sharing: int  # had no block of their own: their fast paths were not counted in full
     info: Mapping[str, Any]
     gauges: Words
     base: Words  # what the parent had counted before the fork: part of `ended`

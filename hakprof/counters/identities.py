@@ -6,14 +6,14 @@ for each class on its own; all other axes are summed up.
 """
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from hakprof.counters.dump import Dump, State, Words, values
-from hakprof.counters.layout import Field, Layout
+from hakprof.counters.layout import Field, Layout, is_looked_up
 from hakprof.errors import InputError
+from hakprof.schema import Schema
 
 TERM = re.compile(r"\s*([+-]?)\s*([a-z_][a-z0-9_]*)(?:\[([a-z0-9_]+)\])?")
 CLASS = "class"
@@ -54,7 +54,7 @@ class Check:
     identity: Identity
     breaches: tuple[Breach, ...]
     missing: tuple[str, ...] = ()
-    """counters that the dump does not have: the identity cannot be checked"""
+    """counters that the dump does not have, or that no look gave: it cannot be checked"""
 
     @property
     def holds(self) -> bool:
@@ -85,17 +85,29 @@ def _terms(name: str, side: str) -> tuple[Term, ...]:
     return tuple(terms)
 
 
-def check_all(rules: Mapping[str, str], dump: Dump) -> list[Check]:
-    """Check every identity on the whole history of the process."""
+def check_all(schema: Schema, dump: Dump) -> list[Check]:
+    """Check every identity of the schema on the whole history of the process."""
     history = dump.history()
-    identities = [parse_identity(name, rule) for name, rule in rules.items()]
-    return [_check(identity, dump.layout, history, dump.gauges) for identity in identities]
+    unseen = _unseen(schema, dump)
+    return [
+        _check(parse_identity(name, rule), dump, history, unseen)
+        for name, rule in schema.identities.items()
+    ]
 
 
-def _check(identity: Identity, layout: Layout, counts: Words, gauges: Words) -> Check:
+def _unseen(schema: Schema, dump: Dump) -> frozenset[str]:
+    """Gauges that only a look at the heap gives, if none was taken."""
+    looks = dump.layout.gauges.get("looks")
+    if looks is not None and dump.gauges[looks.word]:
+        return frozenset()
+    return frozenset(row.name for row in schema.counters.values() if is_looked_up(row))
+
+
+def _check(identity: Identity, dump: Dump, counts: Words, unseen: frozenset[str]) -> Check:
+    layout, gauges = dump.layout, dump.gauges
     terms = identity.left + identity.right
     fields = {term.counter: _field(layout, term.counter) for term in terms}
-    missing = tuple(name for name, field in fields.items() if field is None)
+    missing = tuple(name for name, field in fields.items() if field is None or name in unseen)
     if missing:
         return Check(identity, (), missing)
     by_class = all(
@@ -169,6 +181,8 @@ def excuse(dump: Dump) -> str:
     """Why identities may be off by what was in flight; "" if the process was at rest."""
     if dump.threads_sharing:
         return f"{dump.threads_sharing} threads had no block of their own, their hits are too low"
+    if dump.threads_lost:
+        return f"the lists of {dump.threads_lost} threads were lost in a fork"
     if dump.state is State.RUNNING:
         return "the process was running"
     if dump.state is State.DIED:

@@ -105,13 +105,22 @@ def layout_of(schema: Schema) -> Layout:
         version=schema.version,
         axes={name: _axis_rows(row) for name, row in schema.extra.get("axis", {}).items()},
         counters=[(row.name, row.extra.get("by", [])) for row in rows if not is_gauge(row)],
-        gauges=[pair for row in rows if is_gauge(row) for pair in _gauge_rows(row)],
+        gauges=[
+            pair
+            for row in sorted(filter(is_gauge, rows), key=is_looked_up)  # these are the last
+            for pair in _gauge_rows(row)
+        ],
     )
 
 
 def is_gauge(counter: Counter) -> bool:
     """Whether it goes up and down for the process instead of growing for each thread."""
     return bool(counter.extra.get("gauge", False))
+
+
+def is_looked_up(counter: Counter) -> bool:
+    """Whether it is a gauge that is found by walking the heap, at the end of the process."""
+    return bool(counter.extra.get("look", False))
 
 
 def _gauge_rows(row: Counter) -> Iterable[tuple[str, list[str]]]:

@@ -38,7 +38,7 @@ class CounterReport:
 
 def report_on(dumps: Sequence[Dump], schema: Schema) -> CounterReport:
     """One process, or several together. `dumps` has at least one."""
-    checks = [check_all(schema.identities, dump) for dump in dumps]
+    checks = [check_all(schema, dump) for dump in dumps]
     problems = [f"{dump.source}: {text}" for dump in dumps for text in dump.problems]
     problems += layout_notes(dumps[0].layout, schema)
     mixed = [dump.source for dump in dumps if dump.layout != dumps[0].layout]
@@ -87,7 +87,7 @@ def report_difference(before: Dump, after: Dump, schema: Schema) -> CounterRepor
         tables = [change_table(view_of(before), view)]
         findings = []
         title = f"{before.source} against {after.source}, for 1000 operations"
-    checks = [check_all(schema.identities, dump) for dump in (before, after)]
+    checks = [check_all(schema, dump) for dump in (before, after)]
     return CounterReport(
         title=title,
         facts={},
