@@ -28,6 +28,7 @@ __attribute__((constructor(101))) static void start(void) {
     hk_config_read();
     (void)hk_class_map_init();
     hk_cache_start();
+    hk_on_process_started();
 }
 
 /* --- allocation ------------------------------------------------------------------------------- */
@@ -63,9 +64,9 @@ static void *try_big(size_t size, size_t alignment, bool *zeroed) {
 }
 
 /* Fails a request, after the memory that waits in caches could not help. */
-static HK_COLD void *no_memory(size_t size) {
+static HK_COLD void *no_memory(void) {
     hk_on_early(HK_EARLY_NO_MEMORY);
-    hk_on_alloc_failed(size);
+    hk_on_alloc_failed();
     errno = ENOMEM;
     return NULL;
 }
@@ -73,13 +74,13 @@ static HK_COLD void *no_memory(size_t size) {
 static HK_NOINLINE void *alloc_big(size_t size, size_t alignment, bool *zeroed) {
     if (HK_UNLIKELY(size > PTRDIFF_MAX)) {
         hk_on_early(HK_EARLY_SIZE_ABSURD);
-        return no_memory(size);
+        return no_memory();
     }
     void *block = try_big(size, alignment, zeroed);
     if (!block && hk_cache_trim()) {
         block = try_big(size, alignment, zeroed);
     }
-    return block ? block : no_memory(size);
+    return block ? block : no_memory();
 }
 
 /* A block of a class whose list may be empty. */
@@ -89,7 +90,7 @@ static HK_NOINLINE void *alloc_refill(size_t cls, size_t size) {
         block = hk_cache_refill((unsigned)cls);
     }
     if (!block) {
-        return no_memory(size);
+        return no_memory();
     }
     hk_on_alloc_refilled((unsigned)cls, size);
     return block;
@@ -98,7 +99,7 @@ static HK_NOINLINE void *alloc_refill(size_t cls, size_t size) {
 HK_INLINE void *alloc_of_class(size_t cls, size_t size) {
     void *block = hk_cache_pop(cls);
     if (HK_LIKELY(block != NULL)) {
-        hk_on_alloc_hit((unsigned)cls, size);
+        hk_on_alloc_hit(hk_cache_own_block(), cls, size);
         return block;
     }
     return alloc_refill(cls, size);
@@ -133,7 +134,7 @@ HK_INLINE void *alloc(size_t size) {
     if (HK_UNLIKELY(block == NULL)) {
         return alloc_fine_slow(size);
     }
-    hk_on_alloc_hit((unsigned)cls, size);
+    hk_on_alloc_hit(hk_cache_own_block(), cls, size);
     return block;
 }
 
@@ -151,9 +152,9 @@ HK_EXPORT void *calloc(size_t count, size_t size) {
     bool zeroed = false;
     if (HK_UNLIKELY(__builtin_mul_overflow(count, size, &bytes))) {
         hk_on_early(HK_EARLY_SIZE_ABSURD);
-        return no_memory(SIZE_MAX);
+        return no_memory();
     }
-    hk_on_calloc(bytes);
+    hk_on_calloc();
     void *block = bytes <= HK_SMALL_MAX ? alloc(bytes) : alloc_big(bytes, HK_UNIT, &zeroed);
     if (block && !zeroed) {
         memset(block, 0, bytes);
@@ -201,7 +202,7 @@ HK_INLINE void release(void *block) {
         free_slow(block);
         return;
     }
-    hk_on_free_tls_sll(code);
+    hk_on_free_tls_sll(hk_cache_own_block(), code);
 }
 
 HK_EXPORT void free(void *block) {
@@ -285,10 +286,10 @@ HK_EXPORT void *realloc(void *block, size_t size) {
     size_t old_size = usable_size(block, "realloc(): invalid pointer");
     void *resized = resize(block, old_size, size);
     if (resized) {
-        hk_on_realloc_in_place(old_size, size);
+        hk_on_realloc_in_place();
         return resized;
     }
-    hk_on_realloc_moved(old_size, size);
+    hk_on_realloc_moved();
     return move(block, old_size, size);
 }
 
@@ -296,7 +297,7 @@ HK_EXPORT void *reallocarray(void *block, size_t count, size_t size) {
     size_t bytes;
     if (HK_UNLIKELY(__builtin_mul_overflow(count, size, &bytes))) {
         hk_on_early(HK_EARLY_SIZE_ABSURD);
-        return no_memory(SIZE_MAX);
+        return no_memory();
     }
     return realloc(block, bytes);
 }
@@ -306,13 +307,13 @@ HK_EXPORT void *reallocarray(void *block, size_t count, size_t size) {
 /* `alignment` is a power of two. Blocks of a class are aligned to the largest power of two that
  * divides their size, for slabs are aligned to 64 KiB. */
 static void *alloc_aligned(size_t alignment, size_t size) {
-    hk_on_aligned(alignment, size);
+    hk_on_aligned();
     if (alignment <= HK_ALIGNMENT) {
         return alloc(size);
     }
     if (size > PTRDIFF_MAX - alignment) {
         hk_on_early(HK_EARLY_SIZE_ABSURD);
-        return no_memory(size);
+        return no_memory();
     }
     size_t rounded = size > alignment ? hk_round_up(size, alignment) : alignment;
     if (rounded <= HK_SMALL_MAX) {

@@ -3,11 +3,13 @@
 #include "hakmem.h"
 
 #include "config.h"
+#include "events.h"
 #include "large.h"
 #include "slab.h"
 #include "superslab.h"
 #include "thread_cache.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <malloc.h>
 #include <stdio.h>
@@ -22,6 +24,7 @@ static struct hak_stats read_all(void) {
     struct hk_large_stats large = hk_large_stats();
     size_t free_blocks = cache.listed_blocks + slab.listed_blocks;
     size_t free_bytes = cache.listed_bytes + slab.listed_bytes;
+    hk_on_seen_blocks(super.runs, large.blocks);
     size_t live_blocks = slab.blocks - free_blocks + super.runs + large.blocks;
     return (struct hak_stats){
         .allocs = cache.frees + live_blocks,
@@ -44,6 +47,10 @@ HK_EXPORT size_t hak_stats_read(struct hak_stats *stats, size_t size) {
 
 HK_EXPORT int hak_trim(void) {
     return hk_cache_trim();
+}
+
+HK_EXPORT int hak_counters_dump(const char *path) {
+    return hk_counters_on ? hk_counters_dump(path) : ENOSYS;
 }
 
 HK_EXPORT void hak_config_print(int fd) {

@@ -97,23 +97,36 @@ void hk_config_read(void) {
     }
 }
 
-void hk_config_write(int fd) {
-    for (size_t i = 0; i < HK_OPTIONS; i++) {
-        char line[64];
-        char *end = line + sizeof line;
-        char *at = end;
-        *--at = '\n';
-        size_t rest = *options[i].value;
-        do {
-            *--at = (char)('0' + rest % 10);
-            rest /= 10;
-        } while (rest);
-        *--at = '=';
-        size_t length = strlen(options[i].name);
-        at -= length;
-        memcpy(at, options[i].name, length);
-        if (write(fd, at, (size_t)(end - at)) < 0) {
-            return;
-        }
+/* Writes one line at `at` and returns its end. */
+static char *write_line(char *at, const struct option *option) {
+    char digits[20];
+    size_t count = 0;
+    size_t rest = *option->value;
+    do {
+        digits[count++] = (char)('0' + rest % 10);
+        rest /= 10;
+    } while (rest);
+    at = stpcpy(at, option->name);
+    *at++ = '=';
+    while (count) {
+        *at++ = digits[--count];
     }
+    *at++ = '\n';
+    return at;
+}
+
+_Static_assert(HK_OPTIONS * 64 < HK_CONFIG_TEXT_BYTES, "each line has at most 64 bytes");
+
+void hk_config_text(char *text) {
+    for (size_t i = 0; i < HK_OPTIONS; i++) {
+        text = write_line(text, &options[i]);
+    }
+    *text = '\0';
+}
+
+void hk_config_write(int fd) {
+    char text[HK_CONFIG_TEXT_BYTES];
+    hk_config_text(text);
+    ssize_t ignored = write(fd, text, strlen(text));
+    (void)ignored;
 }

@@ -21,6 +21,10 @@ struct hk_config {
 extern struct hk_config hk_config __attribute__((visibility("hidden")));
 
 void hk_config_read(void);
+
+/* The configuration as lines of NAME=VALUE: to a descriptor, or as a string. */
 void hk_config_write(int fd);
+enum { HK_CONFIG_TEXT_BYTES = 1024 };
+void hk_config_text(char *text);
 
 #endif

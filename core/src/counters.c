@@ -1,4 +1,5 @@
 /* From the first line of a process to its last: where its counts go, and when they are written. */
+#define _GNU_SOURCE
 #include "counters.h"
 
 #include "counters_dump.h"
@@ -198,6 +199,11 @@ static void look(void) {
     gauges->derived_alloc = stats.allocs;
     gauges->derived_free = stats.frees;
     gauges->thread_live = stats.threads;
+    gauges->live_bytes = stats.live_bytes;
+    gauges->cached_bytes = stats.cached_bytes;
+    gauges->dirty_bytes = stats.dirty_bytes;
+    gauges->mapped_bytes = stats.mapped_bytes;
+    gauges->peak_mapped_bytes = stats.peak_mapped_bytes;
     gauges->looks = 1;
 }
 

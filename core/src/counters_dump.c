@@ -1,5 +1,6 @@
 /* The JSON document: all that the mapping holds, with names in place of word numbers. Zeros are
  * left out. */
+#define _GNU_SOURCE
 #include "counters_dump.h"
 
 #include "counters_file.h"

@@ -1,3 +1,4 @@
+#define _GNU_SOURCE
 #include "counters_file.h"
 
 #include <errno.h>
@@ -329,6 +330,6 @@ int hk_file_publish(const char *path) {
     hk_file->header.blocks_in_memory = 0;
     registry.device = stat.st_dev;
     registry.inode = stat.st_ino;
-    strcpy(hk_file_path, path);
+    memcpy(hk_file_path, path, strnlen(path, sizeof(hk_file_path) - 1) + 1);
     return 0;
 }

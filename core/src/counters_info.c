@@ -1,3 +1,4 @@
+#define _GNU_SOURCE
 #include "counters_info.h"
 
 #include "counters_text.h"

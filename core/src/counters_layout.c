@@ -97,40 +97,45 @@ const struct hk_counter_row hk_counter_rows[] = {
     {"large_reused", 4136, NULL, NULL},
     {"large_cached", 4137, NULL, NULL},
     {"large_unmapped", 4138, NULL, NULL},
-    {"os_call", 4139, &hk_os_call_axis, NULL},
-    {"os_call_failed", 4145, &hk_os_call_axis, NULL},
-    {"os_call_bytes", 4151, &hk_os_call_axis, NULL},
-    {"purge_round", 4157, NULL, NULL},
-    {"purge_call", 4158, NULL, NULL},
-    {"purge_bytes", 4159, NULL, NULL},
-    {"trim", 4160, NULL, NULL},
-    {"lock_wait", 4161, &hk_lock_kind_axis, NULL},
-    {"thread_started", 4166, NULL, NULL},
-    {"thread_exited", 4167, NULL, NULL},
+    {"large_mapped_bytes", 4139, NULL, NULL},
+    {"large_unmapped_bytes", 4140, NULL, NULL},
+    {"os_call", 4141, &hk_os_call_axis, NULL},
+    {"os_call_failed", 4147, &hk_os_call_axis, NULL},
+    {"os_call_bytes", 4153, &hk_os_call_axis, NULL},
+    {"purge_round", 4159, NULL, NULL},
+    {"purge_call", 4160, NULL, NULL},
+    {"purge_bytes", 4161, NULL, NULL},
+    {"trim", 4162, NULL, NULL},
+    {"lock_wait", 4163, &hk_lock_kind_axis, NULL},
+    {"thread_started", 4168, NULL, NULL},
+    {"thread_exited", 4169, NULL, NULL},
 };
-const uint32_t hk_counter_row_count = 56;
+const uint32_t hk_counter_row_count = 58;
 
 const struct hk_counter_row hk_gauge_rows[] = {
     {"superslab_live", 0, NULL, NULL},
     {"superslab_live_peak", 1, NULL, NULL},
-    {"large_live_bytes", 2, NULL, NULL},
-    {"large_live_bytes_peak", 3, NULL, NULL},
-    {"looks", 4, NULL, NULL},
-    {"derived_alloc", 5, NULL, NULL},
-    {"derived_free", 6, NULL, NULL},
-    {"cached_block", 7, &hk_class_axis, NULL},
-    {"thread_live", 112, NULL, NULL},
-    {"batch_block", 113, &hk_class_axis, NULL},
-    {"slab_used_block", 218, &hk_class_axis, NULL},
-    {"slab_free_block", 323, &hk_class_axis, NULL},
-    {"slab_live", 428, &hk_class_axis, NULL},
-    {"run_live", 533, NULL, NULL},
-    {"large_live", 534, NULL, NULL},
+    {"looks", 2, NULL, NULL},
+    {"derived_alloc", 3, NULL, NULL},
+    {"derived_free", 4, NULL, NULL},
+    {"live_bytes", 5, NULL, NULL},
+    {"cached_bytes", 6, NULL, NULL},
+    {"dirty_bytes", 7, NULL, NULL},
+    {"mapped_bytes", 8, NULL, NULL},
+    {"peak_mapped_bytes", 9, NULL, NULL},
+    {"cached_block", 10, &hk_class_axis, NULL},
+    {"thread_live", 115, NULL, NULL},
+    {"batch_block", 116, &hk_class_axis, NULL},
+    {"slab_used_block", 221, &hk_class_axis, NULL},
+    {"slab_free_block", 326, &hk_class_axis, NULL},
+    {"slab_live", 431, &hk_class_axis, NULL},
+    {"run_live", 536, NULL, NULL},
+    {"large_live", 537, NULL, NULL},
 };
-const uint32_t hk_gauge_row_count = 15;
+const uint32_t hk_gauge_row_count = 18;
 
 const char hk_layout_text[] =
-    "{\"schema\":\"hakmem\",\"version\":1,\"hash\":\"f12ebad85ddfac4f\",\"axes\":{\"class\":105,\"st"
+    "{\"schema\":\"hakmem\",\"version\":1,\"hash\":\"290282733aa4b02b\",\"axes\":{\"class\":105,\"st"
     "age\":[\"spare\",\"central\",\"partial\",\"carve\",\"recycled\",\"superslab\",\"mmap\"],\"early\""
     ":[\"cache_empty\",\"no_room\",\"size_zero\",\"size_run\",\"size_large\",\"size_absurd\",\"bad"
     "_alignment\",\"no_thread\",\"dead_thread\",\"booting\",\"null\",\"foreign\",\"central_full\","
@@ -150,12 +155,13 @@ const char hk_layout_text[] =
     "\",[\"class\"]],[\"slab_retired\",[\"class\"]],[\"retired_block\",[\"class\"]],[\"superslab_"
     "mapped\",[]],[\"superslab_emptied\",[]],[\"superslab_reused\",[]],[\"superslab_unmappe"
     "d\",[]],[\"large_mapped\",[]],[\"large_reused\",[]],[\"large_cached\",[]],[\"large_unmap"
-    "ped\",[]],[\"os_call\",[\"os_call\"]],[\"os_call_failed\",[\"os_call\"]],[\"os_call_bytes\""
-    ",[\"os_call\"]],[\"purge_round\",[]],[\"purge_call\",[]],[\"purge_bytes\",[]],[\"trim\",[]"
-    "],[\"lock_wait\",[\"lock_kind\"]],[\"thread_started\",[]],[\"thread_exited\",[]]],\"gauge"
-    "s\":[[\"superslab_live\",[]],[\"superslab_live_peak\",[]],[\"large_live_bytes\",[]],[\"l"
-    "arge_live_bytes_peak\",[]],[\"looks\",[]],[\"derived_alloc\",[]],[\"derived_free\",[]],"
-    "[\"cached_block\",[\"class\"]],[\"thread_live\",[]],[\"batch_block\",[\"class\"]],[\"slab_u"
-    "sed_block\",[\"class\"]],[\"slab_free_block\",[\"class\"]],[\"slab_live\",[\"class\"]],[\"ru"
-    "n_live\",[]],[\"large_live\",[]]]}";
+    "ped\",[]],[\"large_mapped_bytes\",[]],[\"large_unmapped_bytes\",[]],[\"os_call\",[\"os_c"
+    "all\"]],[\"os_call_failed\",[\"os_call\"]],[\"os_call_bytes\",[\"os_call\"]],[\"purge_roun"
+    "d\",[]],[\"purge_call\",[]],[\"purge_bytes\",[]],[\"trim\",[]],[\"lock_wait\",[\"lock_kind"
+    "\"]],[\"thread_started\",[]],[\"thread_exited\",[]]],\"gauges\":[[\"superslab_live\",[]],"
+    "[\"superslab_live_peak\",[]],[\"looks\",[]],[\"derived_alloc\",[]],[\"derived_free\",[]]"
+    ",[\"live_bytes\",[]],[\"cached_bytes\",[]],[\"dirty_bytes\",[]],[\"mapped_bytes\",[]],[\""
+    "peak_mapped_bytes\",[]],[\"cached_block\",[\"class\"]],[\"thread_live\",[]],[\"batch_blo"
+    "ck\",[\"class\"]],[\"slab_used_block\",[\"class\"]],[\"slab_free_block\",[\"class\"]],[\"sla"
+    "b_live\",[\"class\"]],[\"run_live\",[]],[\"large_live\",[]]]}";
 const uint32_t hk_layout_text_bytes = sizeof(hk_layout_text) - 1;

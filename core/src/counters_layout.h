@@ -108,6 +108,8 @@ struct hk_counts {
     uint64_t large_reused;
     uint64_t large_cached;
     uint64_t large_unmapped;
+    uint64_t large_mapped_bytes;
+    uint64_t large_unmapped_bytes;
     uint64_t os_call[6];
     uint64_t os_call_failed[6];
     uint64_t os_call_bytes[6];
@@ -124,11 +126,14 @@ struct hk_counts {
 struct hk_gauges {
     uint64_t superslab_live;
     uint64_t superslab_live_peak;
-    uint64_t large_live_bytes;
-    uint64_t large_live_bytes_peak;
     uint64_t looks;
     uint64_t derived_alloc;
     uint64_t derived_free;
+    uint64_t live_bytes;
+    uint64_t cached_bytes;
+    uint64_t dirty_bytes;
+    uint64_t mapped_bytes;
+    uint64_t peak_mapped_bytes;
     uint64_t cached_block[105];
     uint64_t thread_live;
     uint64_t batch_block[105];
@@ -139,8 +144,8 @@ struct hk_gauges {
     uint64_t large_live;
 };
 
-enum { HK_COUNT_WORDS = 4168,
-       HK_GAUGE_WORDS = 535 };
+enum { HK_COUNT_WORDS = 4170,
+       HK_GAUGE_WORDS = 538 };
 
 /* An axis; `member` is NULL where the members are only numbers. */
 struct hk_axis {

@@ -125,12 +125,14 @@ HK_EVENT(superslab_mapped, (void), hk_count(superslab_mapped, 1); hk_gauge(super
 HK_EVENT(superslab_emptied, (void), hk_count(superslab_emptied, 1);)
 HK_EVENT(superslab_reused, (void), hk_count(superslab_reused, 1);)
 HK_EVENT(superslab_unmapped, (void), hk_count(superslab_unmapped, 1); hk_gauge(superslab_live, -1);)
-HK_EVENT(large_mapped, (size_t bytes), hk_count(large_mapped, 1); hk_gauge(large_live_bytes, bytes);)
+HK_EVENT(large_mapped, (size_t bytes),
+         hk_count(large_mapped, 1);
+         hk_count(large_mapped_bytes, bytes);)
 HK_EVENT(large_reused, (void), hk_count(large_reused, 1);)
 HK_EVENT(large_cached, (void), hk_count(large_cached, 1);)
 HK_EVENT(large_unmapped, (size_t bytes),
          hk_count(large_unmapped, 1);
-         hk_gauge(large_live_bytes, -bytes);)
+         hk_count(large_unmapped_bytes, bytes);)
 
 /* --- system --------------------------------------------------------------------------------- */
 HK_EVENT(os_call, (enum hk_os_call call, size_t bytes, bool worked),

@@ -216,7 +216,7 @@ static size_t cache_limit(void) {
 }
 
 static void release(struct range range) {
-    hk_on_large_cached(range.bytes);
+    hk_on_large_cached();
     put_cached(range);
     (void)shrink_cache(cache_limit());
 }
@@ -230,7 +230,7 @@ static struct range obtain(size_t bytes, size_t alignment, bool *zeroed) {
     hk_unlock(&lock);
     *zeroed = range.start == NULL;
     if (range.start) {
-        hk_on_large_reused(range.bytes);
+        hk_on_large_reused();
         return range;
     }
     range = (struct range){hk_os_map(bytes, alignment), bytes};

@@ -127,7 +127,7 @@ static void *refill_from_new_slab(unsigned cls, unsigned want) {
     if (!slab) {
         return NULL;
     }
-    hk_on_slab_opened(cls, (size_t)slab->units << HK_UNIT_SHIFT);
+    hk_on_slab_opened(cls);
     slab->owner = (const void *)hk_thread_pointer();
     hk_lock(&central->lock, HK_LOCK_CLASS);
     central->slabs++;
@@ -212,7 +212,7 @@ static void return_list(struct central *central, void *list) {
         hk_unlock(&central->lock);
         while (empties) {
             struct hk_slab *slab = empty[--empties];
-            hk_on_slab_retired(slab->cls, (size_t)slab->units << HK_UNIT_SHIFT);
+            hk_on_slab_retired(slab->cls, slab->carved);
             hk_units_give(slab);
         }
     }
@@ -230,7 +230,7 @@ void hk_slab_put(unsigned cls, void *list) {
     }
     hk_unlock(&central->lock);
     if (!fits) {
-        hk_on_early(HK_EARLY_CENTRAL_FULL);
+        hk_on_central_full(cls, list);
         return_list(central, list);
     }
 }
@@ -244,7 +244,8 @@ void *hk_slab_alloc_one(unsigned cls) {
 }
 
 /* Takes up to `count` batches and returns their blocks to the slabs. */
-static bool return_batches(struct central *central, unsigned count) {
+static bool return_batches(unsigned cls, unsigned count) {
+    struct central *central = &centrals[cls];
     bool any = false;
     for (; count; count--) {
         hk_lock(&central->lock, HK_LOCK_CLASS);
@@ -254,6 +255,7 @@ static bool return_batches(struct central *central, unsigned count) {
             break;
         }
         any = true;
+        hk_on_central_drained(cls, batch);
         return_list(central, batch);
     }
     return any;
@@ -263,7 +265,7 @@ void hk_slab_tick(void) {
     for (unsigned cls = 1; cls < HK_CLASSES; cls++) {
         struct central *central = &centrals[cls];
         unsigned idle = __atomic_load_n(&central->least_batches, __ATOMIC_RELAXED);
-        (void)return_batches(central, idle);
+        (void)return_batches(cls, idle);
         __atomic_store_n(&central->least_batches,
                          __atomic_load_n(&central->batch_count, __ATOMIC_RELAXED),
                          __ATOMIC_RELAXED);
@@ -273,7 +275,7 @@ void hk_slab_tick(void) {
 bool hk_slab_trim(void) {
     bool any = false;
     for (unsigned cls = 1; cls < HK_CLASSES; cls++) {
-        any |= return_batches(&centrals[cls], ~0U);
+        any |= return_batches(cls, ~0U);
     }
     return any;
 }
@@ -295,6 +297,7 @@ static void count_slab(const struct hk_slab *slab, void *context) {
     stats->blocks += slab->used;
     stats->bytes += slab->used * size;
     stats->carved_bytes += slab->carved * size;
+    hk_on_seen_slab(slab->cls, slab->used, slab->free_count);
 }
 
 /* With the class's lock. */
@@ -304,6 +307,7 @@ static void count_batches(const struct central *central, unsigned cls,
         size_t length = hk_list_length(batch);
         stats->listed_blocks += length;
         stats->listed_bytes += length * hk_class_size(cls);
+        hk_on_seen_batch(cls, length);
     }
 }
 

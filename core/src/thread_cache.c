@@ -105,7 +105,7 @@ static void unregister(struct hk_thread *thread) {
 static void end_thread(void *record) {
     struct hk_thread *thread = record;
     (void)flush(thread);
-    hk_on_thread_exiting();
+    hk_on_thread_exiting(&hk_tls.own);
     hk_tls.thread = &dead;
     unregister(thread);
     memset(hk_tls.room, 0, sizeof hk_tls.room);
@@ -148,7 +148,7 @@ static struct hk_thread *this_thread(void) {
     thread = new_record();
     hk_tls.thread = thread;
     if (thread) {
-        hk_on_thread_started();
+        hk_on_thread_started(&hk_tls.own);
         if (exit_key_made) {
             (void)pthread_setspecific(exit_key, thread); /* may allocate */
         }
@@ -182,7 +182,7 @@ static void grow_limit(struct hk_thread *thread, unsigned cls) {
     if (limit > slot->limit &&
         __atomic_load_n(&granted_bytes, __ATOMIC_RELAXED) + more <= hk_config.budget_mib * HK_MIB) {
         set_limit(thread, cls, limit);
-        hk_on_cap_grown(cls, limit);
+        hk_on_cap_grown(cls);
     }
 }
 
@@ -332,6 +332,7 @@ static void count_thread(const struct hk_thread *thread, struct hk_cache_stats *
                         walk(__atomic_load_n(&thread->slots[cls].spare, __ATOMIC_RELAXED), cls);
         stats->listed_blocks += blocks;
         stats->listed_bytes += blocks * hk_class_size(cls);
+        hk_on_seen_list(cls, blocks);
     }
 }
 
@@ -388,7 +389,7 @@ static void after_fork_in_child(void) {
         thread->next = unused;
         unused = thread;
     }
-    hk_on_forked();
+    hk_on_forked(&hk_tls.own);
     unlock_all();
 }
 

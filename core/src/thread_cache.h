@@ -11,6 +11,7 @@
 #define HK_THREAD_CACHE_H
 
 #include "base.h"
+#include "events.h"
 #include "size_class.h"
 
 struct hk_thread;
@@ -21,6 +22,7 @@ struct hk_tls {
     void *head[HK_CODES];
     uint16_t room[HK_CODES];
     struct hk_thread *thread; /* the rest of it; NULL: none yet */
+    struct hk_block *own;     /* where it counts, in a library with counters */
 };
 
 extern _Thread_local struct hk_tls hk_tls
@@ -55,6 +57,15 @@ HK_INLINE void hk_tls_set_head(uintptr_t offset, size_t cls, void *head) {
     __asm__ volatile("movq %0, %%fs:(%1,%2,8)" : : "r"(head), "r"(offset), "r"(cls) : "memory");
 }
 
+HK_INLINE struct hk_block *hk_tls_own_block(uintptr_t offset) {
+    struct hk_block *own;
+    __asm__ volatile("movq %%fs:%c2(%1), %0"
+                     : "=r"(own)
+                     : "r"(offset), "i"(offsetof(struct hk_tls, own))
+                     : "memory");
+    return own;
+}
+
 /* Takes one from the room of a class; jumps to `none` if there was none: it then reads 65535. */
 #define HK_TLS_TAKE_ROOM(offset, cls, none)                                                        \
     __asm__ goto("subw $1, %%fs:%c2(%0,%1,2)\n\tjc %l[" #none "]"                                  \
@@ -83,12 +94,22 @@ HK_INLINE void hk_tls_set_head(uintptr_t offset, size_t cls, void *head) {
     hk_tls.head[cls] = head;
 }
 
+HK_INLINE struct hk_block *hk_tls_own_block(uintptr_t offset) {
+    (void)offset;
+    return hk_tls.own;
+}
+
 #define HK_TLS_TAKE_ROOM(offset, cls, none)                                                        \
     if ((void)(offset), HK_UNLIKELY(hk_tls.room[cls]-- == 0)) {                                    \
         goto none;                                                                                 \
     }
 
 #endif
+
+/* Where the calling thread counts, once its lists have blocks or room: for the two fast events. */
+HK_INLINE struct hk_block *hk_cache_own_block(void) {
+    return hk_counters_on ? hk_tls_own_block(hk_tls_offset()) : NULL;
+}
 
 /* Takes a block off the thread's list, NULL if it is empty. */
 HK_INLINE void *hk_cache_pop(size_t cls) {
