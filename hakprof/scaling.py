@@ -11,7 +11,7 @@ law as published; beyond it, perfect scaling is a flat line, and what is lost th
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
@@ -25,6 +25,9 @@ LEAST_POINTS = 3
 NEGLIGIBLE = 0.05
 """A loss below this share of perfect scaling at the highest thread count is not worth a name."""
 
+MISFIT = 0.25
+"""A curve that misses a point by more does not describe the points."""
+
 GAIN = 0.05
 """Further threads that add less than this are beyond the knee."""
 
@@ -36,6 +39,7 @@ class Cause(StrEnum):
     CONTENTION = "contention"
     COHERENCE = "coherence"
     UNCLEAR = "contention or coherence: these runs cannot tell"
+    NO_LAW = "something else: no such law fits"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +96,10 @@ def fit_law(
         Coefficient(float(value), float(low), float(high))
         for value, (low, high) in zip(best, np.quantile(drawn, tails, axis=0).T, strict=True)
     )
-    cause = _cause(drawn, threads[-1])
-    law = ScalingLaw(rate, contention, coherence, cores, cause, misfit=0.0)
-    distances = [abs(law.throughput(n) / x - 1) for n, x in zip(threads, medians, strict=True)]
-    return ScalingLaw(rate, contention, coherence, cores, cause, misfit=float(max(distances)))
+    law = ScalingLaw(rate, contention, coherence, cores, _cause(drawn, threads[-1]), misfit=0.0)
+    misfit = max(abs(law.throughput(n) / x - 1) for n, x in zip(threads, medians, strict=True))
+    cause = Cause.NO_LAW if misfit > MISFIT else law.cause
+    return replace(law, cause=cause, misfit=float(misfit))
 
 
 def knee(throughputs: Mapping[int, Sequence[float]]) -> int:

@@ -53,6 +53,7 @@ def test_a_curve_no_law_describes_has_a_misfit() -> None:
     law = fit_law({1: [1.0], 2: [0.2], 4: [4.0], 8: [0.3]}, 8)
     assert law is not None
     assert law.misfit > 0.5
+    assert law.cause is Cause.NO_LAW
 
 
 def test_faster_than_linear_is_no_loss() -> None:

@@ -20,6 +20,7 @@ COMMANDS: dict[str, str] = {
     "counters": "what a hakmem built with counters counted: refills, frees, early returns",
     "compare": "several allocators on one target, and which differences are real",
     "ab": "one change before and after, and whether it did what was claimed",
+    "sweep": "throughput over thread counts, sizes or working sets, and what limits it",
 }
 """name -> one line of help, in the order in which the help shows them"""
 

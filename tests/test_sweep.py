@@ -1,0 +1,70 @@
+import json
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+
+from hakprof.cli.main import main
+from hakprof.scaling import Cause
+
+SHORT = ["--iters", "20k", "--runs", "3", "--", "--warmup", "100"]
+
+
+@pytest.fixture(autouse=True)
+def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HAKPROF_HOME", str(tmp_path))
+
+
+def test_threads_are_swept_fitted_and_drawn(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    document, picture = tmp_path / "s.json", tmp_path / "s.svg"
+    files = ["--json", str(document), "--svg", str(picture)]
+    words = ["sweep", "larson", "--threads", "4,1,2", "--alloc", "glibc", *files, *SHORT]
+    assert main(words) == 0
+    shown = capsys.readouterr().out
+    assert max(map(len, shown.splitlines())) <= 100
+    assert "knee" in shown
+    assert "contention" in shown
+    assert "glibc served the calls" in shown
+    curve = json.loads(document.read_text())["curves"][0]
+    assert list(curve["points"]) == ["1", "2", "4"]
+    assert curve["law"]["cause"] in set(Cause)
+    assert [p["arm"]["target"]["threads"] for p in curve["points"].values()] == [1, 2, 4]
+    assert "larson" in ET.fromstring(picture.read_text()).get("aria-label", "")  # noqa: S314 (ours)
+
+
+def test_sizes_are_swept_without_a_law(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["sweep", "bench_random_mixed", "--vary", "min,max=64,4k", "--alloc", "glibc", *SHORT]
+    assert main(words) == 0
+    shown = capsys.readouterr().out
+    assert "min = max" in shown
+    assert "4,000" in shown
+    assert "knee" not in shown
+
+
+def test_a_point_that_fails_leaves_the_others(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["sweep", "bench_random_mixed", "--vary", "max=20,1000", "--alloc", "glibc"]
+    assert main([*words, *SHORT, "--min", "30"]) == 3
+    shown = capsys.readouterr().out
+    assert "failed  glibc @ 20: bench_random_mixed: exit code 2" in " ".join(shown.split("\n"))
+    assert "M/s" in shown
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ([], "nothing is varied"),
+        (["--threads", "4"], "nothing is varied"),
+        (["--threads", "1,x"], "--threads"),
+        (["--threads", "1,300"], "too many"),
+        (["--threads", "1,2", "--vary", "ws=1,2"], "both vary"),
+        (["--vary", "ws"], "varies nothing"),
+        (["--vary", "ws=1,-2"], "--vary ws"),
+    ],
+)
+def test_bad_axes_are_one_line(
+    capsys: pytest.CaptureFixture[str], options: list[str], message: str
+) -> None:
+    assert main(["sweep", "bench_random_mixed", "--alloc", "glibc", *options]) == 2
+    assert message in capsys.readouterr().err
