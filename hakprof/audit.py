@@ -6,7 +6,7 @@ its first lines: what cannot be read is counted, never guessed at.
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from hakprof.errors import InputError
@@ -42,11 +42,17 @@ class StartLine:
     maps: tuple[tuple[str, str], ...]  # (file, build id) of every object that is loaded
     libc_mallinfo: LibcUse | None = None  # None: a C library that cannot tell
     calls: Calls | None = None  # None: an allocator that cannot tell
+    operator_new: Mapping[str, tuple[str, str] | None] = field(default_factory=dict)
 
     def owner(self, function: str) -> str:
         """The file that defines `function`, "" if nobody does."""
         bound = self.entry.get(function)
         return bound[0] if bound else ""
+
+    @property
+    def operator_owner(self) -> str:
+        """The file that defines C++'s operator new, "" if nobody does."""
+        return next((bound[0] for bound in self.operator_new.values() if bound), "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ _BUILD_ID_SHOWN = 12
 def of_image(allocator: Allocator, line: StartLine) -> Iterator[Evidence]:
     """All that can be said about one image, each check that applies once."""
     yield _bindings(allocator, line)
+    yield from _operators(allocator, line)
     yield from _build(allocator, line)
     yield from _glibc_statistics(allocator, line)
     yield from _counted_calls(line)
@@ -100,6 +101,20 @@ def _bindings(allocator: Allocator, line: StartLine) -> Evidence:
             f"nobody here imports the others: {', '.join(sorted(used))}",
         )
     return _refuted("bindings", "; ".join(_whose(line, *item) for item in owners.items()))
+
+
+def _operators(allocator: Allocator, line: StartLine) -> Iterator[Evidence]:
+    """C++ allocates past malloc if some other allocator that is loaded defines operator new."""
+    owner = line.operator_owner
+    if owner in {"", line.exe} or _is(allocator, owner):
+        return
+    try:
+        is_allocator = "malloc" in elf.read(Path(owner)).exports
+    except InputError as error:
+        yield _unproven("operator new", str(error))
+        return
+    if is_allocator:
+        yield _refuted("operator new", f"is {owner}: what C++ allocates goes to it")
 
 
 def _whose(line: StartLine, owner: str, functions: list[str]) -> str:

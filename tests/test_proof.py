@@ -199,6 +199,18 @@ def test_program_linked_to_another_allocator(compile_c: Compile, program: Path) 
     assert observe(GLIBC, program).verdict is Verdict.PROVEN
 
 
+def test_operator_new_of_another_allocator(compile_c: Compile, bump: Allocator) -> None:
+    """A C++ program linked to an allocator: whoever is preloaded gets malloc, but not new."""
+    other = compile_c("libnew.so", "-DOPERATORS", "-shared", "-fPIC", "bump.c")
+    where = (f"-L{other.parent}", f"-Wl,-rpath,{other.parent}")
+    linked = compile_c("linked_new", "calls_new.c", *where, "-l:libnew.so")
+    found = observe(bump, linked)
+    assert found.verdict is Verdict.REFUTED
+    assert f"is {other}: what C++ allocates" in details(found, "operator new")
+    standard = compile_c("standard_new", "calls_new.c", "-l:libstdc++.so.6")
+    assert observe(bump, standard).verdict is Verdict.PROVEN
+
+
 def test_library_that_was_replaced_meanwhile(
     compile_c: Compile, program: Path, tmp_path: Path
 ) -> None:

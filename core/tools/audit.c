@@ -44,6 +44,14 @@ struct libc_use {
  */
 #pragma weak hak_stats_read
 
+/* C++'s, which an allocator may define beside malloc; NULL in a program without C++. */
+#if __SIZEOF_SIZE_T__ == 8
+#define OPERATOR_NEW "_Znwm"
+#else
+#define OPERATOR_NEW "_Znwj"
+#endif
+extern void *operator_new(size_t size) __asm__(OPERATOR_NEW) __attribute__((weak));
+
 static char exe[PATH_MAX];
 static void *blocks[ALLOCATIONS];
 
@@ -117,8 +125,8 @@ static struct definition defined_behind(const struct link_map *program, const ch
     return result;
 }
 
-static struct definition definition_for(const char *function) {
-    const struct definition found = definition_of(dlsym(RTLD_DEFAULT, function));
+static struct definition definition_for(const char *function, const void *address) {
+    const struct definition found = definition_of(address);
     const int is_jump = found.entry && found.entry->st_shndx == SHN_UNDEF;
     return is_jump ? defined_behind(found.object, function) : found;
 }
@@ -132,22 +140,30 @@ static int canonical_path(const char *name, char path[PATH_MAX]) {
     return realpath(name, path) != NULL;
 }
 
+/* `"function":["file","symbol"]`, or null if nobody defines it. */
+static void add_definition(struct line *line, const char *function, const void *address) {
+    char path[PATH_MAX];
+    const struct definition found = definition_for(function, address);
+    line_add(line, "\"%s\":", function);
+    if (!found.object || !canonical_path(found.object->l_name, path)) {
+        line_add_string(line, NULL);
+        return;
+    }
+    line_add(line, "[");
+    line_add_string(line, path);
+    line_add(line, ",");
+    line_add_string(line, found.symbol);
+    line_add(line, "]");
+}
+
 static void add_entries(struct line *line) {
     line_add(line, ",\"entry\":{");
     for (int i = 0; i < ENTRY_POINTS; i++) {
-        char path[PATH_MAX];
-        const struct definition found = definition_for(entry_points[i]);
-        line_add(line, "%s\"%s\":", i ? "," : "", entry_points[i]);
-        if (!found.object || !canonical_path(found.object->l_name, path)) {
-            line_add_string(line, NULL);
-            continue;
-        }
-        line_add(line, "[");
-        line_add_string(line, path);
-        line_add(line, ",");
-        line_add_string(line, found.symbol);
-        line_add(line, "]");
+        line_add(line, i ? "," : "");
+        add_definition(line, entry_points[i], dlsym(RTLD_DEFAULT, entry_points[i]));
     }
+    line_add(line, "},\"operator_new\":{");
+    add_definition(line, OPERATOR_NEW, (const void *)operator_new);
     line_add(line, "}");
 }
 
@@ -205,7 +221,7 @@ static int add_object(struct dl_phdr_info *object, size_t size, void *data) {
 }
 
 static void add_objects(struct line *line) {
-    const struct link_map *owner = definition_for("malloc").object;
+    const struct link_map *owner = definition_for("malloc", dlsym(RTLD_DEFAULT, "malloc")).object;
     struct object_list list = {.line = line, .owner = owner ? owner->l_name : "", .owner_only = 1};
     line_add(line, ",\"maps\":[");
     dl_iterate_phdr(add_object, &list);

@@ -2,6 +2,7 @@
  *
  *   cc -shared -fPIC bump.c            an allocator to preload
  *   cc -DHALF -shared -fPIC bump.c     one that replaces malloc and free only
+ *   cc -DOPERATORS -shared -fPIC bump.c   one that defines C++'s operator new as well
  *   cc -DABORT -shared -fPIC bump.c    one that dies when it is loaded
  *   cc program.c bump.c                a program with a malloc of its own
  *   cc -DHIDDEN program.c bump.c       the same, and nobody else can see it */
@@ -82,6 +83,14 @@ void *pvalloc(size_t size) {
 
 size_t malloc_usable_size(void *block) {
     return size_of(block);
+}
+#endif
+
+#ifdef OPERATORS
+void *_Znwm(size_t size);
+
+void *_Znwm(size_t size) {
+    return carve(ALIGNMENT, size);
 }
 #endif
 
