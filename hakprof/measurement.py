@@ -9,7 +9,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from hakprof import figures, metrics, proof
+from hakprof import census, figures, metrics, proof
+from hakprof.census import Census
+from hakprof.errors import TargetError
 from hakprof.metrics import METRICS
 from hakprof.model import Absent, Arm, CountingBackend, Kind, Proof, Reading, Sample, Target
 from hakprof.plan import Plan, harness_of
@@ -36,9 +38,22 @@ class Measurement:
     keeper: Keeper
     tell: Tell
     samples: dict[str, list[Sample]] = field(default_factory=dict)  # by arm, as they were made
-    calls: dict[str, Sequence[Reading]] = field(default_factory=dict)  # by arm, the census's
+    census: Census | None = None  # of a program that reports no ops
     proofs: dict[str, list[Proof]] = field(default_factory=dict)  # by arm, beside the samples'
     interrupted: bool = False
+
+    @property
+    def calls(self) -> tuple[Reading, ...]:
+        """The census's counts, which go with every run of the program like its own word would."""
+        found = self.census.readings() if self.census else ()
+        return tuple(replace(reading, kind=Kind.REPORTED) for reading in found)
+
+    def take_census(self) -> None:
+        """One run of the program that counts its calls and sizes, and is not timed."""
+        target = self.plan.arms[0].target
+        self.tell("counting its calls", 0.0)
+        with self._phase(), contextlib.suppress(TargetError):
+            self.census = census.take(target.argv, env=target.env, timeout_s=self.plan.timeout_s)
 
     def observe(self) -> None:
         """One run of each arm that sees every process a program starts, and is not timed."""
@@ -114,9 +129,7 @@ class Measurement:
                     return
 
     def _steady(self, samples: Sequence[Sample]) -> bool:
-        runs = {
-            (s.backend, s.index): metrics.facts_of(s, self.calls.get(s.arm, ())) for s in samples
-        }
+        runs = {(s.backend, s.index): metrics.facts_of(s, self.calls) for s in samples}
         return figures.steady(INSTRUCTIONS, runs)
 
     def _whole(self) -> tuple[Arm, ...]:

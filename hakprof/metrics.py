@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from hakprof.model import Kind, Reading, Sample
+from hakprof.model import Kind, OpReport, Reading, Sample
 from hakprof.units import Unit
 
 LADDER = (
@@ -23,7 +23,8 @@ LADDER = (
 """Best first: an arm that has a metric in several kinds shows the first of them."""
 
 IPC = "ipc"
-"""The one metric over metrics: instructions per op / cycles per op."""
+IPC_NEEDS = ("instructions_per_op", "cycles_per_op")
+"""The one metric over metrics: the first of these / the second."""
 
 MACHINE_WIDTH = 8.0
 """Instructions that the widest of today's processors retire in a cycle."""
@@ -50,7 +51,7 @@ class Metric:
     kind: Kind = Kind.TIMED  # what it is where the machine can do all
     has_net: bool = False  # the harness's own share can be subtracted
     only_programs: bool = False  # of the whole run, which for a benchmark holds its warm-up
-    optional: bool = False  # measured where a command asks for it; elsewhere no gap
+    optional: bool = False  # shown where there is one, not missed where there is none
 
 
 CPU_CLOCK, WALL_CLOCK = "CPU clock", "wall clock"
@@ -76,9 +77,20 @@ def _per_second(ops: float, ns: float) -> float:
     return ops * 1e9 / ns
 
 
-def _cost(name: str, title: str, unit: Unit, reading: str, kind: Kind = Kind.TIMED) -> Metric:
+def _cost(
+    name: str,
+    title: str,
+    unit: Unit,
+    reading: str,
+    kind: Kind = Kind.TIMED,
+    *,
+    optional: bool = False,
+) -> Metric:
     """A cost per op, of which the harness has its share."""
-    return Metric(name, title, unit, Better.LESS, (reading, "ops"), _per, kind, has_net=True)
+    needs = (reading, "ops")
+    return Metric(
+        name, title, unit, Better.LESS, needs, _per, kind, has_net=True, optional=optional
+    )
 
 
 def _misses(name: str, title: str, reading: str) -> Metric:
@@ -101,7 +113,8 @@ METRICS = (
     _whole("wall_ns", "wall time per run", Unit.NS, only_programs=True),
     _whole("cpu_ns", "CPU time per run", Unit.NS, only_programs=True),
     _cost("ns_per_op", "time per op", Unit.NS, "op_time_ns"),
-    _cost("wall_ns_per_op", "wall time per op", Unit.NS, "time_ns"),
+    _cost("wall_ns_per_op", "wall time per op", Unit.NS, "other_wall_ns", optional=True),
+    _cost("cpu_ns_per_op", "CPU time per op", Unit.NS, "other_cpu_ns", optional=True),
     _cost("instructions_per_op", "instructions/op", Unit.PER_OP, "instructions", Kind.COUNTED),
     _cost("cycles_per_op", "cycles/op", Unit.PER_OP, "cycles", Kind.COUNTED),
     Metric(
@@ -116,7 +129,9 @@ METRICS = (
     _misses("l1d_misses_per_1000_ops", "L1 misses/1000 op", "l1d_read_misses"),
     _misses("cache_misses_per_1000_ops", "cache misses/1000 op", "cache_misses"),
     _misses("dtlb_misses_per_1000_ops", "dTLB misses/1000 op", "dtlb_read_misses"),
-    Metric("clock_hz", "core clock", Unit.HZ, Better.NEITHER, ("clock_hz",), _itself),
+    Metric(
+        "clock_hz", "core clock", Unit.HZ, Better.NEITHER, ("clock_hz",), _itself, optional=True
+    ),
     _whole("minor_faults", "minor page faults"),
     _whole("major_faults", "major page faults"),
     _whole("voluntary_switches", "voluntary switches"),
@@ -166,13 +181,10 @@ def facts_of(sample: Sample, calls: Sequence[Reading] = ()) -> Facts:
 
     `time_ns` and `busy_ns` are wall and CPU time of the region of interest where there is one,
     else of the whole process. `op_time_ns` is what the ops took: CPU time where one thread runs,
-    blind to what else the machine does; wall time for several, whose waiting counts.
+    blind to what else the machine does; wall time for several, whose waiting counts. A benchmark
+    also has the other of the two, as `other_wall_ns` or `other_cpu_ns`.
     """
     facts = {reading.name: reading for reading in (*calls, *sample.readings)}
-    if sample.report:
-        for name in ("ops", "allocs", "frees", "bytes_requested"):
-            count = float(getattr(sample.report, name))
-            facts[name] = Reading(name, count, name, Kind.REPORTED, "the program's own count")
     for name, choices, source in (
         ("time_ns", ("roi_ns", "wall_ns"), WALL_CLOCK),
         ("busy_ns", ("roi_cpu_ns", "cpu_ns"), CPU_CLOCK),
@@ -180,6 +192,18 @@ def facts_of(sample: Sample, calls: Sequence[Reading] = ()) -> Facts:
         found = next((facts[choice] for choice in choices if choice in facts), None)
         if found:
             facts[name] = replace(found, source=source)
-    one_thread = sample.report is not None and sample.report.threads == 1
-    chosen = facts.get("busy_ns" if one_thread else "time_ns")
-    return facts | {"op_time_ns": chosen} if chosen else facts
+    if sample.report is None:
+        clocks = {"op_time_ns": "time_ns"}
+    elif sample.report.threads == 1:
+        clocks = {"op_time_ns": "busy_ns", "other_wall_ns": "time_ns"}
+    else:
+        clocks = {"op_time_ns": "time_ns", "other_cpu_ns": "busy_ns"}
+    facts |= {name: facts[clock] for name, clock in clocks.items() if clock in facts}
+    return facts | {reading.name: reading for reading in _own_word(sample.report)}
+
+
+def _own_word(report: OpReport | None) -> Iterator[Reading]:
+    """What the program says of its calls."""
+    for name in ("ops", "allocs", "frees", "bytes_requested") if report else ():
+        count = float(getattr(report, name))
+        yield Reading(name, count, "count", Kind.REPORTED, "the program's own count")

@@ -8,11 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from hakprof import figures, metrics, stats
+from hakprof.census import Census
 from hakprof.environment import Machine
 from hakprof.errors import BackendError
 from hakprof.figures import Series
 from hakprof.findings import findings_of
-from hakprof.metrics import IPC, METRICS
+from hakprof.metrics import IPC, IPC_NEEDS, METRICS
 from hakprof.model import (
     Absence,
     Absent,
@@ -45,11 +46,11 @@ class Column:
 
     arm: Arm
     runs: int
+    ops: float | None  # of one timed run
     figures: Mapping[str, Figure]  # by metric
     net: Mapping[str, Figure]  # by metric, those that have a net
     values: Mapping[str, tuple[float, ...]]  # by metric: the figure's runs, in order
     noise_floor: float | None  # relative; None with too few runs
-    calls: tuple[Reading, ...] = ()  # the census's, for a program that reports no ops
     proof: Proof | None = None
     findings: tuple[str, ...] = ()
     problem: str = ""
@@ -82,6 +83,7 @@ class Report:
     target: Target
     columns: tuple[Column, ...]
     harness: Column | None
+    census: Census | None = None  # the calls of a program that reports no ops
     gaps: tuple[Gap, ...] = ()
     interrupted: bool = False
 
@@ -105,7 +107,7 @@ class Measured:
 
     arm: Arm
     samples: tuple[Sample, ...]
-    calls: tuple[Reading, ...] = ()
+    calls: tuple[Reading, ...] = ()  # the census's, for a program that reports no ops
     proof: Proof | None = None
 
 
@@ -118,7 +120,7 @@ def column_of(measured: Measured, harness: Mapping[str, Series | Absent] | None)
     }
     problems = [s.problem for s in measured.samples if s.problem and s.backend == TIMING]
     try:
-        shown[IPC] = figures.ipc_of(shown["instructions_per_op"], shown["cycles_per_op"])
+        shown[IPC] = figures.ipc_of(*(shown[name] for name in IPC_NEEDS))
     except BackendError as error:
         problems.append(str(error))
         why = Absent(Absence.UNAVAILABLE, error.message)
@@ -135,15 +137,23 @@ def column_of(measured: Measured, harness: Mapping[str, Series | Absent] | None)
     return Column(
         arm=measured.arm,
         runs=len(values),
+        ops=_ops_of(measured),
         figures=shown,
         net=net,
         values={n: tuple(s.values.values()) for n, s in every.items() if isinstance(s, Series)},
         noise_floor=noise,
-        calls=measured.calls,
         proof=measured.proof,
         findings=findings_of(measured.arm.target, shown, net, noise),
         problem="; ".join(dict.fromkeys(problems)),
     )
+
+
+def _ops_of(measured: Measured) -> float | None:
+    """Ops of a timed run, by its own word or the census's."""
+    timed = (s for s in measured.samples if s.backend == TIMING and s.index >= 0)
+    facts = next((metrics.facts_of(sample, measured.calls) for sample in timed), {})
+    value = facts["ops"].value if "ops" in facts else None
+    return None if isinstance(value, Absent) else value
 
 
 def series_of(measured: Measured) -> dict[str, Series | Absent]:
@@ -160,11 +170,14 @@ def series_of(measured: Measured) -> dict[str, Series | Absent]:
 def gaps_of(columns: Sequence[Column], counting: Counting) -> tuple[Gap, ...]:
     """The metrics that no column has, together where the reason is the same."""
     groups: dict[tuple[Absent, str], list[str]] = {}
+    absent: dict[str, Absent] = {}
     for name in metrics.TITLES:
         found = [column.figures[name].value for column in columns if name in column.figures]
-        absent = [value for value in found if isinstance(value, Absent)]
-        if absent and len(absent) == len(found) and name not in metrics.OPTIONAL:
-            groups.setdefault(_why(name, absent[0], counting), []).append(name)
+        gaps = [value for value in found if isinstance(value, Absent)]
+        if gaps and len(gaps) == len(found) and name not in metrics.OPTIONAL:
+            absent[name] = gaps[0]
+            reason = next((n for n in IPC_NEEDS if n in absent), name) if name == IPC else name
+            groups.setdefault(_why(reason, gaps[0], counting), []).append(name)
     return tuple(Gap(tuple(names), why, advice) for (why, advice), names in groups.items())
 
 
@@ -173,7 +186,7 @@ def _why(name: str, absent: Absent, counting: Counting) -> tuple[Absent, str]:
     hardware = counting.hardware
     if absent.why:
         return absent, ""
-    if name in {"instructions_per_op", IPC} and counting.failures:
+    if name == "instructions_per_op" and counting.failures:
         return Absent(Absence.NOT_COUNTED, "; ".join(counting.failures)), ""
     if not hardware.usable and metrics.KINDS[name] is Kind.COUNTED:
         return Absent(Absence.NOT_SUPPORTED, hardware.why), hardware.advice

@@ -22,7 +22,11 @@ COUNT_LIMIT_S = 60.0
 EMULATION = 20.0
 """How much slower an emulated run is, about."""
 
-SIMULATE = "simulate"
+SIMULATE, MODEL = "simulate", "callgrind"
+"""Option of a job, and the backend that has the models."""
+
+MODELS = ("cache", "branch")
+"""What can be simulated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,36 +75,54 @@ def measure(
         cpus=request.cpus,
         options=request.options,
     )
-    forced = None
-    if request.backend:
-        has_roi = request.work.target.is_benchmark
-        forced = backends.choose(request.backend, has_roi=has_roi)
+    tools = _tools(request)
     machine = environment.read_machine()
     started = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
     keeper = Keeper(request.command, records.to_json(machine), plan.arms)
     measurement = Measurement(plan, keeper, tell)
     if not request.work.target.is_benchmark:
         measurement.observe()
+        measurement.take_census()
     time(measurement)
-    counting = _count(request, measurement, forced)
+    counting = _count(request, measurement, tools)
     report = _report(request, measurement, counting, machine, started)
     errors = _errors(report, keeper)
     keeper.finish(str(errors[0]) if errors else "done")
     return Outcome(report, errors)
 
 
-def _count(request: Request, measurement: Measurement, forced: CountingBackend | None) -> Counting:
+@dataclass(frozen=True, slots=True)
+class _Tools:
+    """The backends that were asked for by name or by what they do; they work here."""
+
+    forced: CountingBackend | None
+    model: CountingBackend | None
+
+
+def _tools(request: Request) -> _Tools:
+    has_roi = request.work.target.is_benchmark
+    return _Tools(
+        forced=backends.choose(request.backend, has_roi=has_roi) if request.backend else None,
+        model=backends.choose(MODEL) if request.options.get(SIMULATE) else None,
+    )
+
+
+def _count(request: Request, measurement: Measurement, tools: _Tools) -> Counting:
     """Instructions by the first backend that can; then the models that were asked for."""
-    perf = backends.COUNTING[0]
-    hardware = perf.probe()
+    hardware = backends.COUNTING[0].probe()
     failures: list[str] = []
-    for backend in [forced] if forced else _candidates(request, measurement, failures):
+    chosen = [tools.forced] if tools.forced else _candidates(request, measurement, failures)
+    used: CountingBackend | None = None
+    for backend in chosen:
         if measurement.interrupted or backend is backends.TIMING:
             break
+        used = backend
         why = measurement.count(backend, _lengths(request, measurement, backend))
         if not why:
             break
         failures.append(f"{backend.name}: {why}")
+    if tools.model and tools.model is not used and not measurement.interrupted:
+        measurement.count(tools.model, _lengths(request, measurement, tools.model))
     return Counting(hardware, tuple(failures))
 
 
@@ -152,7 +174,7 @@ def _report(
         Measured(
             arm,
             samples=measurement.of(arm),
-            calls=tuple(measurement.calls.get(arm.name, ())),
+            calls=measurement.calls,
             proof=measurement.proof_of(arm),
         )
         for arm in measurement.plan.arms
@@ -170,6 +192,7 @@ def _report(
         target=request.work.target,
         columns=columns,
         harness=column_of(alone, None) if alone else None,
+        census=measurement.census,
         gaps=gaps_of(columns, counting),
         interrupted=measurement.interrupted,
     )

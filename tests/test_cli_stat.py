@@ -83,6 +83,30 @@ def test_instructions_are_exact_and_net_of_the_harness(tmp_path: Path) -> None:
     assert found.error < 0.01
 
 
+@pytest.mark.skipif(not shutil.which("valgrind"), reason="valgrind is missing")
+def test_models_are_simulated_on_request_and_called_so(tmp_path: Path) -> None:
+    options = ["--alloc", "glibc", "--backend", "timing", "--simulate", "cache,branch"]
+    figures = report_of(tmp_path, *RANDOM, *options).columns[0].figures
+    for name in ("branch_miss_share", "l1d_misses_per_1000_ops"):
+        assert figures[name].kind is Kind.SIMULATED
+        assert "callgrind" in figures[name].source
+    assert "upper bound" in figures["branch_miss_share"].source
+    assert isinstance(figures["cache_misses_per_1000_ops"].value, Absent)
+
+
+def test_the_calls_of_a_program_are_counted_in_a_run_of_their_own(
+    tmp_path: Path, compile_c: Callable[..., Path]
+) -> None:
+    program = compile_c("allocates", "allocates.c")
+    options = ["--runs=3", "--alloc=glibc", "--backend=timing"]
+    report = report_of(tmp_path, *options, "--", program)
+    assert report.census is not None
+    assert report.census.allocs > 0
+    assert report.columns[0].ops == report.census.ops
+    wall = number(report, "wall_ns")
+    assert number(report, "ns_per_op") == pytest.approx(wall / report.census.ops)
+
+
 def test_several_allocators_stand_beside_each_other(compile_c: Callable[..., Path]) -> None:
     bump = compile_c("libbump.so", "-shared", "-fPIC", "bump.c")
     done = hakprof("stat", *RANDOM, "--alloc", "glibc", "--alloc", bump, "--backend", "timing")
@@ -198,6 +222,7 @@ BAD = [
     (2, "'--runs'", ["bench_tiny", "--runs", "0"]),
     (2, "did you mean 'qemu'", ["bench_tiny", "--backend", "qmu"]),
     (2, "'bench_tiny; rm'", ["bench_tiny; rm"]),
+    (2, "no model 'all'", ["bench_tiny", "--simulate", "all"]),
     (3, "no such program", ["--", "/nonexistent/program"]),
     (3, "SIGSEGV", ["--runs=2", "--", "sh", "-c", SEGV]),
     (3, "exit code 3", ["--runs=2", "--", "sh", "-c", "exit 3"]),

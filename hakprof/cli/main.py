@@ -4,7 +4,6 @@ A command is a module `hakprof.cli.NAME` with a typer application `app` of one f
 module of the command that runs is imported, so that `hakprof --help` stays fast.
 """
 
-import difflib
 import importlib
 import os
 import sys
@@ -62,6 +61,8 @@ def _dispatch(args: list[str]) -> int:
         return 0
     name = args[0]
     if name not in COMMANDS:
+        import difflib  # noqa: PLC0415 (a tenth of the time that --help may take)
+
         near = difflib.get_close_matches(name, COMMANDS, n=1)
         raise UsageError(
             f"no command {name!r}",

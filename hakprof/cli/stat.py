@@ -18,7 +18,9 @@ from hakprof.cli.shared import (
     split_list,
     usable_cpus,
 )
-from hakprof.render import json_, pyperf_, text
+from hakprof.errors import UsageError
+from hakprof.render import json_, text
+from hakprof.report import Report
 from hakprof.units import parse_count, parse_seconds
 from hakprof.work import Size
 
@@ -90,7 +92,7 @@ def stat(
         timeout_s=parse_seconds(timeout),
         cpus=usable_cpus(pin),
         backend=backend,
-        options={"simulate": simulate} if simulate else {},
+        options=_models(simulate),
     )
     with progress() as tell:
         outcome = workflow.measure(request, tell)
@@ -100,6 +102,21 @@ def stat(
         outcome.errors,
         [
             (json, lambda: json_.render(outcome.report)),
-            (pyperf, lambda: pyperf_.render(outcome.report)),
+            (pyperf, lambda: _pyperf(outcome.report)),
         ],
     )
+
+
+def _models(simulate: str) -> dict[str, str]:
+    """`cache,branch` as the option of a job. UsageError where there is no such model."""
+    asked = split_list([simulate])
+    for name in asked:
+        if name not in workflow.MODELS:
+            raise UsageError(f"no model {name!r}", advice=f"there are {', '.join(workflow.MODELS)}")
+    return {workflow.SIMULATE: ",".join(asked)} if asked else {}
+
+
+def _pyperf(report: Report) -> str:
+    from hakprof.render import pyperf_  # noqa: PLC0415 (pyperf takes its time to import)
+
+    return pyperf_.render(report)

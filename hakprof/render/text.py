@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from hakprof import units
+from hakprof.census import Census
 from hakprof.figures import MODELS
 from hakprof.metrics import IPC, TITLES
 from hakprof.model import Absent, Figure, Kind, Proof, Verdict
@@ -27,14 +28,22 @@ def render(report: Report) -> str:
 
 def heading(report: Report) -> list[str]:
     """What ran on what, how often."""
-    target = report.target
     names = ", ".join(_named(column) for column in report.columns)
     runs = min((column.runs for column in report.columns), default=0)
-    work = f"{runs} run{'s' if runs != 1 else ''}"
-    if report.harness:
-        work += ", each beside a run of the harness alone"
-    threads = f"{target.threads} thread{'s' if target.threads != 1 else ''}, "
-    return [f"{target.name} on {names}", (threads if target.is_benchmark else "") + work]
+    words = [
+        f"{runs} run{_s(runs)}"
+        + (", each beside a run of the harness alone" * bool(report.harness))
+    ]
+    ops = next((column.ops for column in report.columns if column.ops), None)
+    if report.target.is_benchmark:
+        words.insert(0, f"{report.target.threads} thread{_s(report.target.threads)}")
+    if ops:
+        words.insert(-1, f"{ops:,.0f} ops a run")
+    return [f"{report.target.name} on {names}", ", ".join(words)]
+
+
+def _s(count: int) -> str:
+    return "" if count == 1 else "s"
 
 
 def one_column(column: Column, harness: Column | None) -> list[str]:
@@ -87,16 +96,34 @@ def _metric_rows(name: str, title: str, columns: Sequence[Column]) -> Iterator[t
 
 def calls(report: Report) -> list[str]:
     """What the census counted, for a program that reports no ops."""
-    rows = []
-    for column in report.columns:
-        if column.calls:
-            counted = ", ".join(
-                f"{reading.name.replace('_', ' ')} {units.show(reading.value, 'count')}"
-                for reading in column.calls
-                if not isinstance(reading.value, Absent)
-            )
-            rows.append(("calls", f"{counted} ({column.calls[0].source})"))
-    return labelled(rows[:1])
+    census = report.census
+    if census is None:
+        return []
+    if census.problem:
+        return labelled([("calls", f"unknown: {census.problem}")])
+    text = (
+        f"{census.allocs:,} allocations, {census.frees:,} frees, {census.ops:,} ops of any kind, "
+        f"in {census.processes} process{'es' if census.processes > 1 else ''} "
+        "(by a census, a run of its own)"
+    )
+    rows = [("calls", text)]
+    if census.allocs:
+        mean = census.calls["bytes_requested"] / census.allocs
+        half, most = (units.show_bytes(_size_of_share(census, share)) for share in (0.5, 0.99))
+        text = f"{units.show_bytes(mean)} on average, half up to {half}, 99 % up to {most}"
+        rows.append(("sizes", text))
+    return labelled(rows)
+
+
+def _size_of_share(census: Census, share: float) -> float:
+    """The size that so large a share of the allocations does not exceed."""
+    total = sum(count for _, count in census.sizes)
+    so_far = 0
+    for size, count in census.sizes:
+        so_far += count
+        if so_far >= share * total:
+            return size
+    return 0
 
 
 def sources(report: Report) -> list[str]:
