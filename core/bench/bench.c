@@ -230,7 +230,7 @@ static void open_perf_control(void) {
     char *comma = NULL, *end = NULL;
     run.perf_control = names ? (int)strtol(names, &comma, 10) : -1;
     run.perf_ack = names && *comma == ',' ? (int)strtol(comma + 1, &end, 10) : -1;
-    if (names && (run.perf_ack < 0 || *end)) {
+    if (names && (run.perf_ack < 0 || comma == names || end == comma + 1 || *end)) {
         bench_refuse("HAKBENCH_PERF_CTL: '%s' is not CTLFD,ACKFD", names);
     }
 }

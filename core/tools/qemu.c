@@ -59,17 +59,18 @@ struct count {
     uint64_t rep_extra; /* those of them that are a further turn of a REP-prefixed one */
 };
 
-/* Only the thread of this virtual CPU writes here. */
-static struct vcpu {
-    _Alignas(CACHE_LINE) struct count count;
-    uint64_t open_rep; /* where a REP-prefixed instruction ended the last block, or 0 */
-} vcpus[VCPUS];
-
 /* A translated block: what its execution adds. */
 struct block {
     uint64_t instructions;
-    uint64_t first_rep, last_rep; /* address of its first, last instruction if it has REP, or 0 */
+    uint64_t first, last; /* addresses of its first and last instruction */
+    bool repeats;         /* the last one has a REP prefix */
 };
+
+/* Only the thread of this virtual CPU writes here. */
+static struct vcpu {
+    _Alignas(CACHE_LINE) struct count count;
+    const struct block *previous;
+} vcpus[VCPUS];
 
 static struct {
     pthread_mutex_t lock;
@@ -105,13 +106,19 @@ static void on_vcpu(plugin_id id, unsigned index) {
     __atomic_fetch_add(&state.seen, 1, __ATOMIC_RELAXED);
 }
 
-/* A REP-prefixed instruction ends its block and, until it is done, is a block of its own. */
+/* A block that begins with what should have been the last instruction of the block before: that
+ * one has a REP prefix and takes another turn, as a block of its own; or it lies across two pages,
+ * and QEMU up to 8 counted it to the first block, cut that before it, and begins anew with it. */
 static void on_block(unsigned index, void *data) {
     const struct block *block = data;
     struct vcpu *vcpu = vcpu_of(index);
+    const struct block *previous = vcpu->previous;
     vcpu->count.instructions += block->instructions;
-    vcpu->count.rep_extra += block->first_rep && block->first_rep == vcpu->open_rep;
-    vcpu->open_rep = block->last_rep;
+    if (previous && previous->last == block->first) {
+        vcpu->count.rep_extra += previous->repeats;
+        vcpu->count.instructions -= !previous->repeats && previous->instructions > 1;
+    }
+    vcpu->previous = block;
 }
 
 /* `data`: how many instructions of the block stand behind the marker. They are counted already. */
@@ -167,8 +174,9 @@ static bool is_repeated(const uint8_t *bytes, size_t size) {
     return repeat && ((opcode >= 0x6c && opcode <= 0x6f) || (opcode >= 0xa4 && opcode <= 0xaf));
 }
 
-/* Watches the instruction if it is a marker; its address if it is a REP-prefixed one, else 0. */
-static uint64_t inspect(struct qemu_plugin_insn *insn, uintptr_t behind) {
+/* Looks at one instruction that has `behind` others after it in its block: watches it if it is a
+ * marker. Does it have a REP prefix? */
+static bool inspect(struct qemu_plugin_insn *insn, uintptr_t behind) {
     uint8_t bytes[MAX_INSN_BYTES] = {0};
     const size_t size = read_bytes(insn, bytes);
     if (is(bytes, size, x86_begin, sizeof x86_begin) ||
@@ -178,21 +186,22 @@ static uint64_t inspect(struct qemu_plugin_insn *insn, uintptr_t behind) {
                is(bytes, size, arm_end, sizeof arm_end)) {
         qemu_plugin_register_vcpu_insn_exec_cb(insn, on_end, NO_REGISTERS, (void *)behind);
     }
-    return is_repeated(bytes, size) ? qemu_plugin_insn_vaddr(insn) : 0;
+    return is_repeated(bytes, size);
 }
 
 static void on_translation(plugin_id id, struct qemu_plugin_tb *tb) {
     (void)id;
     const size_t length = qemu_plugin_tb_n_insns(tb);
     struct block *block = calloc(1, sizeof *block); /* lives as long as the translation may */
-    if (!block) {
+    if (!block || !length) {
+        free(block);
         return;
     }
     block->instructions = length;
+    block->first = qemu_plugin_insn_vaddr(qemu_plugin_tb_get_insn(tb, 0));
+    block->last = qemu_plugin_insn_vaddr(qemu_plugin_tb_get_insn(tb, length - 1));
     for (size_t i = 0; i < length; i++) {
-        const uint64_t rep = inspect(qemu_plugin_tb_get_insn(tb, i), length - 1 - i);
-        block->first_rep = i == 0 ? rep : block->first_rep;
-        block->last_rep = rep;
+        block->repeats = inspect(qemu_plugin_tb_get_insn(tb, i), length - 1 - i);
     }
     qemu_plugin_register_vcpu_tb_exec_cb(tb, on_block, NO_REGISTERS, block);
 }
