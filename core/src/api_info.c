@@ -24,7 +24,6 @@ static struct hak_stats read_all(void) {
     struct hk_large_stats large = hk_large_stats();
     size_t free_blocks = cache.listed_blocks + slab.listed_blocks;
     size_t free_bytes = cache.listed_bytes + slab.listed_bytes;
-    hk_on_seen_blocks(super.runs, large.blocks);
     size_t live_blocks = slab.blocks - free_blocks + super.runs + large.blocks;
     return (struct hak_stats){
         .allocs = cache.frees + live_blocks,

@@ -91,7 +91,7 @@ const struct hk_counter_row hk_counter_rows[] = {
     {"retired_block", 4026, &hk_class_axis, NULL},
     {"superslab_mapped", 4131, NULL, NULL},
     {"superslab_emptied", 4132, NULL, NULL},
-    {"superslab_reused", 4133, NULL, NULL},
+    {"superslab_claimed", 4133, NULL, NULL},
     {"superslab_unmapped", 4134, NULL, NULL},
     {"large_mapped", 4135, NULL, NULL},
     {"large_reused", 4136, NULL, NULL},
@@ -135,7 +135,7 @@ const struct hk_counter_row hk_gauge_rows[] = {
 const uint32_t hk_gauge_row_count = 18;
 
 const char hk_layout_text[] =
-    "{\"schema\":\"hakmem\",\"version\":1,\"hash\":\"290282733aa4b02b\",\"axes\":{\"class\":105,\"st"
+    "{\"schema\":\"hakmem\",\"version\":1,\"hash\":\"fdb71e004d451a53\",\"axes\":{\"class\":105,\"st"
     "age\":[\"spare\",\"central\",\"partial\",\"carve\",\"recycled\",\"superslab\",\"mmap\"],\"early\""
     ":[\"cache_empty\",\"no_room\",\"size_zero\",\"size_run\",\"size_large\",\"size_absurd\",\"bad"
     "_alignment\",\"no_thread\",\"dead_thread\",\"booting\",\"null\",\"foreign\",\"central_full\","
@@ -153,15 +153,15 @@ const char hk_layout_text[] =
     "]],[\"central_block\",[\"class\"]],[\"central_full_block\",[\"class\"]],[\"central_draine"
     "d_block\",[\"class\"]],[\"ss_local\",[\"class\"]],[\"ss_remote\",[\"class\"]],[\"slab_opened"
     "\",[\"class\"]],[\"slab_retired\",[\"class\"]],[\"retired_block\",[\"class\"]],[\"superslab_"
-    "mapped\",[]],[\"superslab_emptied\",[]],[\"superslab_reused\",[]],[\"superslab_unmappe"
-    "d\",[]],[\"large_mapped\",[]],[\"large_reused\",[]],[\"large_cached\",[]],[\"large_unmap"
-    "ped\",[]],[\"large_mapped_bytes\",[]],[\"large_unmapped_bytes\",[]],[\"os_call\",[\"os_c"
-    "all\"]],[\"os_call_failed\",[\"os_call\"]],[\"os_call_bytes\",[\"os_call\"]],[\"purge_roun"
-    "d\",[]],[\"purge_call\",[]],[\"purge_bytes\",[]],[\"trim\",[]],[\"lock_wait\",[\"lock_kind"
-    "\"]],[\"thread_started\",[]],[\"thread_exited\",[]]],\"gauges\":[[\"superslab_live\",[]],"
-    "[\"superslab_live_peak\",[]],[\"looks\",[]],[\"derived_alloc\",[]],[\"derived_free\",[]]"
-    ",[\"live_bytes\",[]],[\"cached_bytes\",[]],[\"dirty_bytes\",[]],[\"mapped_bytes\",[]],[\""
-    "peak_mapped_bytes\",[]],[\"cached_block\",[\"class\"]],[\"thread_live\",[]],[\"batch_blo"
-    "ck\",[\"class\"]],[\"slab_used_block\",[\"class\"]],[\"slab_free_block\",[\"class\"]],[\"sla"
-    "b_live\",[\"class\"]],[\"run_live\",[]],[\"large_live\",[]]]}";
+    "mapped\",[]],[\"superslab_emptied\",[]],[\"superslab_claimed\",[]],[\"superslab_unmapp"
+    "ed\",[]],[\"large_mapped\",[]],[\"large_reused\",[]],[\"large_cached\",[]],[\"large_unma"
+    "pped\",[]],[\"large_mapped_bytes\",[]],[\"large_unmapped_bytes\",[]],[\"os_call\",[\"os_"
+    "call\"]],[\"os_call_failed\",[\"os_call\"]],[\"os_call_bytes\",[\"os_call\"]],[\"purge_rou"
+    "nd\",[]],[\"purge_call\",[]],[\"purge_bytes\",[]],[\"trim\",[]],[\"lock_wait\",[\"lock_kin"
+    "d\"]],[\"thread_started\",[]],[\"thread_exited\",[]]],\"gauges\":[[\"superslab_live\",[]]"
+    ",[\"superslab_live_peak\",[]],[\"looks\",[]],[\"derived_alloc\",[]],[\"derived_free\",[]"
+    "],[\"live_bytes\",[]],[\"cached_bytes\",[]],[\"dirty_bytes\",[]],[\"mapped_bytes\",[]],["
+    "\"peak_mapped_bytes\",[]],[\"cached_block\",[\"class\"]],[\"thread_live\",[]],[\"batch_bl"
+    "ock\",[\"class\"]],[\"slab_used_block\",[\"class\"]],[\"slab_free_block\",[\"class\"]],[\"sl"
+    "ab_live\",[\"class\"]],[\"run_live\",[]],[\"large_live\",[]]]}";
 const uint32_t hk_layout_text_bytes = sizeof(hk_layout_text) - 1;

@@ -102,7 +102,7 @@ struct hk_counts {
     uint64_t retired_block[105];
     uint64_t superslab_mapped;
     uint64_t superslab_emptied;
-    uint64_t superslab_reused;
+    uint64_t superslab_claimed;
     uint64_t superslab_unmapped;
     uint64_t large_mapped;
     uint64_t large_reused;

@@ -25,9 +25,17 @@
 
 enum { hk_counters_on = HK_COUNTERS };
 
+/* clang optimises a little before it inlines: an event that is off must not look like a call that
+ * could change memory. */
+#if defined(__clang__) && !HK_COUNTERS
+#define HK_EVENT_INLINE static inline __attribute__((always_inline, const))
+#else
+#define HK_EVENT_INLINE static inline __attribute__((always_inline))
+#endif
+
 /* clang-format off */
 #define HK_EVENT(name, parameters, ...)                                                            \
-    static inline __attribute__((always_inline)) void hk_on_##name parameters {                    \
+    HK_EVENT_INLINE void hk_on_##name parameters {                                                 \
         if (hk_counters_on) {                                                                      \
             __VA_ARGS__                                                                            \
         }                                                                                          \
@@ -46,8 +54,8 @@ static inline size_t hk_list_length(const void *list) {
 /* malloc took a block from the thread's list: the fast path. `own` is the thread's block, which the
  * thread cache keeps at hand: a list has blocks only after thread_started. */
 HK_EVENT(alloc_hit, (struct hk_block *own, size_t cls, size_t size),
-         own->counts.cache_hit[cls]++;
-         own->counts.requested_bytes[cls] += size;)
+         hk_count_fast(own, cache_hit, cls, 1);
+         hk_count_fast(own, requested_bytes, cls, size);)
 /* malloc served a small block after a refill (or one block at a time, for a dead thread). */
 HK_EVENT(alloc_refilled, (unsigned cls, size_t size),
          hk_count(refill_served[cls], 1);
@@ -90,7 +98,7 @@ HK_EVENT(carved, (unsigned cls, unsigned blocks), hk_count(carved[cls], blocks);
 
 /* --- free pipeline -------------------------------------------------------------------------- */
 /* free pushed onto the thread's own list (tls_sll): the fast path. */
-HK_EVENT(free_tls_sll, (struct hk_block *own, size_t cls), own->counts.tls_sll[cls]++;)
+HK_EVENT(free_tls_sll, (struct hk_block *own, size_t cls), hk_count_fast(own, tls_sll, cls, 1);)
 /* The same after room was made. */
 HK_EVENT(free_tls_sll_overflow, (unsigned cls), hk_count(tls_sll_overflow[cls], 1);)
 /* A thread without a cache freed: the block went to central alone. */
@@ -123,7 +131,8 @@ HK_EVENT(slab_retired, (unsigned cls, unsigned blocks),
          hk_count(retired_block[cls], blocks);)
 HK_EVENT(superslab_mapped, (void), hk_count(superslab_mapped, 1); hk_gauge(superslab_live, 1);)
 HK_EVENT(superslab_emptied, (void), hk_count(superslab_emptied, 1);)
-HK_EVENT(superslab_reused, (void), hk_count(superslab_reused, 1);)
+/* Units of it were taken, of a wholly free one: just mapped, or emptied before. */
+HK_EVENT(superslab_claimed, (bool whole), if (whole) { hk_count(superslab_claimed, 1); })
 HK_EVENT(superslab_unmapped, (void), hk_count(superslab_unmapped, 1); hk_gauge(superslab_live, -1);)
 HK_EVENT(large_mapped, (size_t bytes),
          hk_count(large_mapped, 1);
@@ -176,7 +185,8 @@ HK_EVENT(seen_slab, (unsigned cls, size_t used, size_t free),
          hk_seen(slab_live[cls], 1);
          hk_seen(slab_used_block[cls], used);
          hk_seen(slab_free_block[cls], free);)
-HK_EVENT(seen_blocks, (size_t runs, size_t large), hk_seen(run_live, runs); hk_seen(large_live, large);)
+HK_EVENT(seen_runs, (size_t blocks), hk_seen(run_live, blocks);)
+HK_EVENT(seen_large, (size_t blocks), hk_seen(large_live, blocks);)
 /* clang-format on */
 #undef HK_EVENT
 

@@ -389,6 +389,7 @@ bool hk_large_trim(void) {
 struct hk_large_stats hk_large_stats(void) {
     hk_lock(&lock, HK_LOCK_LARGE);
     struct hk_large_stats stats = {live.count, live.bytes, cache.bytes, peak};
+    hk_on_seen_large(live.count);
     hk_unlock(&lock);
     return stats;
 }

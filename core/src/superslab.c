@@ -224,9 +224,7 @@ static bool claim(struct superslab *superslab, unsigned first, unsigned units, u
     if (!hk_class_map_set(start, coded, code)) {
         return false;
     }
-    if (superslab->free == ALL_FREE) {
-        hk_on_superslab_reused();
-    }
+    hk_on_superslab_claimed(superslab->free == ALL_FREE);
     uint64_t mask = mask_of(first, units);
     account_dirty(superslab, superslab->dirty & mask, false);
     superslab->free &= ~mask;
@@ -425,6 +423,7 @@ bool hk_superslab_trim(void) {
 struct hk_superslab_stats hk_superslab_stats(void) {
     hk_lock(&lock, HK_LOCK_SUPERSLAB);
     struct hk_superslab_stats result = stats;
+    hk_on_seen_runs(stats.runs);
     hk_unlock(&lock);
     return result;
 }

@@ -209,7 +209,7 @@ def life_table(view: View) -> Table:
         (
             "SuperSlabs",
             view.sum("superslab_mapped"),
-            view.sum("superslab_reused"),
+            max(0, view.sum("superslab_claimed") - view.sum("superslab_mapped")),
             view.sum("superslab_unmapped"),
             live,
             peak,
