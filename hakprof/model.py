@@ -154,6 +154,11 @@ class Proof:
     verdict: Verdict
     evidence: tuple[Evidence, ...] = ()
 
+    @property
+    def proven(self) -> bool:
+        """The evidence says that the expected allocator served the calls."""
+        return self.verdict is Verdict.PROVEN
+
 
 @dataclass(frozen=True, slots=True)
 class Sample:

@@ -13,6 +13,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from hakprof.backends import launch
+from hakprof.model import Availability, Job, Kind, Sample
+from hakprof.process import run
+
 PROC = Path("/proc")
 DEFAULT_INTERVAL_S = 0.01
 LEAST_SHARE = 20
@@ -26,6 +30,7 @@ class Sight:
     at_s: float  # since the program was started
     mapped_bytes: int  # address space
     resident_bytes: int  # pages in memory, those lazily freed among them
+    peak_bytes: int  # the most that was ever resident until now, by the kernel's own account
     lazy_bytes: int  # freed with MADV_FREE: the kernel takes them when it needs them
     huge_bytes: int  # in transparent huge pages
 
@@ -66,13 +71,45 @@ class Watch:
             pause_s = max(self.interval_s, LEAST_SHARE * (time.monotonic() - before))
 
 
+class Watching:
+    """A backend whose every run is watched; what was seen is kept by arm."""
+
+    name = "watch"
+    kind = Kind.TIMED
+    needs_roi = False
+    first_ops = 1
+
+    def __init__(self, interval_s: float = DEFAULT_INTERVAL_S) -> None:
+        self.seen: dict[str, tuple[Sight, ...]] = {}
+        self._interval_s = interval_s
+
+    def probe(self) -> Availability:
+        """Needs a kernel that sums up memory maps (4.14 or newer)."""
+        usable = (PROC / "self" / "smaps_rollup").exists()
+        why = "" if usable else "this kernel has no /proc/PID/smaps_rollup"
+        return Availability(usable=usable, label="memory over time", why=why)
+
+    def measure(self, job: Job) -> Sample:
+        """One run, watched from start to end."""
+        watch: Watch | None = None
+
+        def beside(pid: int) -> Watch:
+            nonlocal watch
+            watch = Watch(pid, self._interval_s)
+            return watch
+
+        outcome = run(launch.command(job), beside)
+        self.seen[job.arm] = tuple(watch.sights) if watch else ()
+        return launch.sample(job, self.name, outcome, ())
+
+
 def sight(pid: int, at_s: float) -> Sight | None:
     """What the process and its children have now; None when there is nothing to see any more."""
     rows = [memory for process in family(pid) if (memory := _memory(process))]
     if not rows:
         return None
-    mapped, resident, lazy, huge = (sum(column) for column in zip(*rows, strict=True))
-    return Sight(at_s, mapped, resident, lazy, huge)
+    mapped, resident, peak, lazy, huge = (sum(column) for column in zip(*rows, strict=True))
+    return Sight(at_s, mapped, resident, peak, lazy, huge)
 
 
 def family(pid: int) -> Iterator[int]:
@@ -83,18 +120,15 @@ def family(pid: int) -> Iterator[int]:
             yield from family(int(child))
 
 
-def _memory(pid: int) -> tuple[int, int, int, int] | None:
-    """(mapped, resident, lazily freed, huge) bytes; None for a process that has ended."""
-    totals = dict(_fields(_text(PROC / str(pid) / "smaps_rollup")))
+def _memory(pid: int) -> tuple[int, int, int, int, int] | None:
+    """(mapped, resident, peak, lazily freed, huge) bytes; None for a process that has ended."""
+    total = dict(_fields(_text(PROC / str(pid) / "smaps_rollup")))
     status = dict(_fields(_text(PROC / str(pid) / "status")))
-    if "Rss" not in totals or "VmSize" not in status:
+    if "Rss" not in total or "VmSize" not in status:
         return None
-    return (
-        status["VmSize"],
-        totals["Rss"],
-        totals.get("LazyFree", 0),
-        totals.get("AnonHugePages", 0),
-    )
+    peak = max(status.get("VmHWM", 0), total["Rss"])
+    lazy, huge = total.get("LazyFree", 0), total.get("AnonHugePages", 0)
+    return status["VmSize"], total["Rss"], peak, lazy, huge
 
 
 def _fields(text: str) -> Iterator[tuple[str, int]]:

@@ -77,6 +77,11 @@ def test_linear_ticks_are_few_and_round(low: float, high: float) -> None:
     )
 
 
+def test_ticks_of_bytes_are_powers_of_two() -> None:
+    scale = Scale(Axis("memory", Unit.BYTES), 0, 100 << 20)
+    assert [scale.show(tick) for tick in scale.ticks][:3] == ["0 B", "32 MiB", "64 MiB"]
+
+
 def test_an_empty_chart_is_a_frame() -> None:
     chart = Chart("nothing", THREADS, RATE, ())
     assert "nothing" in svg.render(chart)

@@ -20,6 +20,7 @@ COMMANDS: dict[str, str] = {
     "compare": "several allocators on one target, and which differences are real",
     "ab": "one change before and after, and whether it did what was claimed",
     "sweep": "throughput over thread counts, sizes or working sets, and what limits it",
+    "memory": "mapped, resident and returned memory over time, and the calls behind it",
 }
 """name -> one line of help, in the order in which the help shows them"""
 

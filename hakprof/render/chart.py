@@ -109,8 +109,11 @@ def _scale(axis: Axis, values: Iterable[float]) -> Scale:
 
 def _linear_ticks(scale: Scale) -> list[float]:
     rough = (scale.high - scale.low) / 6
-    power = 10.0 ** math.floor(math.log10(rough))
-    step = next(m * power for m in (1, 2, 5, 10) if m * power >= rough)
+    if scale.axis.unit == units.Unit.BYTES:
+        step = 2.0 ** math.ceil(math.log2(rough))
+    else:
+        power = 10.0 ** math.floor(math.log10(rough))
+        step = next(m * power for m in (1, 2, 5, 10) if m * power >= rough)
     first = math.ceil(scale.low / step)
     return [k * step for k in range(first, math.floor(scale.high / step) + 1)]
 

@@ -1,0 +1,76 @@
+"""`hakprof memory`: mapped, resident and returned memory over time, and the calls behind it."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hakprof import memory as workflow
+from hakprof.allocators import find_allocator
+from hakprof.cli.progress import progress
+from hakprof.cli.shared import (
+    ProgramCommand,
+    application,
+    choose_work,
+    finish,
+    show,
+    split_list,
+)
+from hakprof.errors import UsageError
+from hakprof.render import json_, svg
+from hakprof.render import memory as text
+from hakprof.units import parse_count, parse_seconds
+from hakprof.work import Size
+
+app = application()
+
+
+@app.command(cls=ProgramCommand)
+def memory(
+    *,
+    ctx: typer.Context,
+    target: Annotated[
+        str | None, typer.Argument(help="Benchmark, or BENCHMARK:PRESET; see hakprof list.")
+    ] = None,
+    alloc: Annotated[
+        list[str] | None, typer.Option(help="Allocators: names or paths. [hakmem,glibc]")
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, max=256, help="Threads of the benchmark.")
+    ] = None,
+    iters: Annotated[str | None, typer.Option(help="Length of a run, e.g. 20M.")] = None,
+    env: Annotated[
+        list[str] | None, typer.Option(help="NAME=VALUE for the program. Repeatable.")
+    ] = None,
+    interval: Annotated[str, typer.Option(help="Time between two looks.")] = "10ms",
+    timeout: Annotated[str, typer.Option(help="Longest time of one run.")] = "10min",
+    svg_file: Annotated[Path | None, typer.Option("--svg", help="Write the plot as SVG.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Write the report as JSON.")] = None,
+) -> None:
+    """Show where a program's memory goes, allocator by allocator.
+
+    One run is watched, another traced by strace where there is one: mmap, munmap, madvise, mremap
+    and brk, how often, how long, and how much was given back.
+    """
+    interval_s = parse_seconds(interval)
+    if interval_s <= 0:
+        raise UsageError("--interval must be above 0", advice="10ms is usual")
+    size = Size(threads, parse_count(iters) if iters else None)
+    request = workflow.Request(
+        command=("hakprof", "memory", *sys.argv[2:]),
+        target=choose_work(target, ctx.obj, size, env).target,
+        allocators=tuple(find_allocator(name) for name in split_list(alloc) or ["hakmem", "glibc"]),
+        interval_s=interval_s,
+        timeout_s=parse_seconds(timeout),
+    )
+    with progress() as tell:
+        outcome = workflow.measure(request, tell)
+    show(text.render(outcome.report))
+    finish(
+        outcome.errors,
+        [
+            (json, lambda: json_.render(outcome.report)),
+            (svg_file, lambda: svg.render(text.chart_of(outcome.report))),
+        ],
+    )

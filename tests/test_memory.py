@@ -1,0 +1,62 @@
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from hakprof.cli.main import main
+from hakprof.memory import Footprint
+from hakprof.model import Allocator, Arm, Target
+from hakprof.resident import Sight
+
+GROW = "import time; b = bytearray(48 << 20); time.sleep(0.2); del b; time.sleep(0.2)"
+PROGRAM = ["--", sys.executable, "-c", GROW]
+
+
+@pytest.fixture(autouse=True)
+def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HAKPROF_HOME", str(tmp_path))
+
+
+def test_a_programs_memory_rises_falls_and_is_explained(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    document, picture = tmp_path / "m.json", tmp_path / "m.svg"
+    files = ["--json", str(document), "--svg", str(picture)]
+    assert main(["memory", "--alloc", "glibc,hakmem", *files, *PROGRAM]) == 0
+    shown = capsys.readouterr().out
+    assert max(map(len, shown.splitlines())) <= 100
+    assert "glibc, hakmem served the calls" in shown
+    for footprint in json.loads(document.read_text())["footprints"]:
+        levels = [sight["resident_bytes"] for sight in footprint["sights"]]
+        assert max(levels) > 48 << 20
+        if footprint["calls"]:
+            assert dict(footprint["calls"]["counts"])["mmap"] >= 1
+    assert picture.read_text().startswith("<svg")
+
+
+def test_an_arm_that_fails_leaves_the_others(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["memory", "--alloc", "glibc", "--", "false"]) == 3
+    assert "failed" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [(["memory"], "nothing to measure"), (["memory", "larson", "--interval", "0"], "above 0")],
+)
+def test_bad_requests_are_one_line(
+    capsys: pytest.CaptureFixture[str], words: list[str], message: str
+) -> None:
+    assert main(words) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_what_a_footprint_says_of_its_sights() -> None:
+    target = Target("x", ("x",), is_benchmark=False)
+    arm = Arm("glibc", target, Allocator("glibc", None))
+    sights = (Sight(0, 100, 0, 0, 0, 0), Sight(1, 300, 20, 30, 0, 0), Sight(3, 200, 20, 30, 5, 0))
+    footprint = Footprint(arm, sights, None, None, "")
+    assert (footprint.peak_bytes, footprint.mapped_bytes) == (30, 300)
+    assert footprint.mean_bytes == pytest.approx((10 * 1 + 20 * 2) / 3)
+    assert footprint.last_bytes == 15
+    assert Footprint(arm, (), None, None, "").mean_bytes == 0
