@@ -6,7 +6,7 @@ its first lines: what cannot be read is counted, never guessed at.
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hakprof.errors import InputError
@@ -56,6 +56,14 @@ class StartLine:
 
 
 @dataclass(frozen=True, slots=True)
+class MapsLine:
+    """More loaded objects of the image that the process has started last."""
+
+    pid: int
+    maps: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ExitLine:
     """A process that ended by itself, a forked one as well."""
 
@@ -100,25 +108,27 @@ def exec_lines(text: bytes) -> Lines:
 
 
 def _lines(text: bytes, tag: str) -> Lines:
-    read: list[StartLine | ExitLine | ExecLine] = []
+    starts: list[StartLine] = []
+    exits: list[ExitLine] = []
+    execs: list[ExecLine] = []
     unreadable = 0
     error = ""
     for line in filter(None, text.decode(errors="surrogateescape").split("\n")):
         try:
-            data = _tagged(line, tag)
-            if "error" in data:
-                error = str(data["error"])
-            else:
-                read.append(from_json(_kind(data), data))
+            match _tagged(line, tag):
+                case {"error": why}:
+                    error = str(why)
+                case {"hakexec": _, **data}:
+                    execs.append(from_json(ExecLine, data))
+                case {"at": "exit", **data}:
+                    exits.append(from_json(ExitLine, data))
+                case {"at": "maps", **data}:
+                    _extend(starts, from_json(MapsLine, data))
+                case data:
+                    starts.append(from_json(StartLine, data))
         except (ValueError, RecursionError, InputError):
             unreadable += 1
-    return Lines(
-        starts=tuple(line for line in read if isinstance(line, StartLine)),
-        exits=tuple(line for line in read if isinstance(line, ExitLine)),
-        execs=tuple(line for line in read if isinstance(line, ExecLine)),
-        unreadable=unreadable,
-        error=error,
-    )
+    return Lines(tuple(starts), tuple(exits), tuple(execs), unreadable, error)
 
 
 def _tagged(line: str, tag: str) -> dict[str, Any]:
@@ -128,7 +138,10 @@ def _tagged(line: str, tag: str) -> dict[str, Any]:
     return data
 
 
-def _kind(data: Mapping[str, Any]) -> type[StartLine] | type[ExitLine] | type[ExecLine]:
-    if "hakexec" in data:
-        return ExecLine
-    return ExitLine if data.get("at") == "exit" else StartLine
+def _extend(starts: list[StartLine], more: MapsLine) -> None:
+    """Give the objects to the image that they belong to."""
+    for i in reversed(range(len(starts))):
+        if starts[i].pid == more.pid:
+            starts[i] = replace(starts[i], maps=starts[i].maps + more.maps)
+            return
+    raise InputError(f"objects of a process {more.pid} that has not started")

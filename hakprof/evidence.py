@@ -61,7 +61,7 @@ def served_by(allocator: Allocator, line: StartLine) -> str:
     name = allocator.name if _is(allocator, owner) else allocators.name_of(Path(owner))
     use = line.libc_mallinfo
     if use and use.after > use.before and name != GLIBC and not _delegates(allocator):
-        return f"{GLIBC}, through {name}"
+        return f"{GLIBC} through {name}"
     return name
 
 
@@ -106,15 +106,15 @@ def _bindings(allocator: Allocator, line: StartLine) -> Evidence:
 def _operators(allocator: Allocator, line: StartLine) -> Iterator[Evidence]:
     """C++ allocates past malloc if some other allocator that is loaded defines operator new."""
     owner = line.operator_owner
-    if owner in {"", line.exe} or _is(allocator, owner):
+    if owner in {"", line.exe} or _is(allocator, owner) or "malloc" not in _exports(owner):
         return
-    try:
-        is_allocator = "malloc" in elf.read(Path(owner)).exports
-    except InputError as error:
-        yield _unproven("operator new", str(error))
-        return
-    if is_allocator:
-        yield _refuted("operator new", f"is {owner}: what C++ allocates goes to it")
+    users = [
+        Path(file).name
+        for file in [line.exe, *_libraries(line)]
+        if file != owner and any(name.startswith(_OPERATOR_NEW) for name in _imports(file))
+    ]
+    if users:
+        yield _refuted("operator new", f"is {owner}: what {', '.join(users)} allocates goes to it")
 
 
 def _whose(line: StartLine, owner: str, functions: list[str]) -> str:
@@ -126,15 +126,24 @@ def _whose(line: StartLine, owner: str, functions: list[str]) -> str:
     return f"{names}: {owner or 'nobody'}"
 
 
-def _imported(line: StartLine, functions: set[str]) -> set[str]:
-    """Which of `functions` the program or a library of it imports, but for the C library's own."""
-    used: set[str] = set()
-    for file in [line.exe, *_libraries(line)]:
-        try:
-            used |= functions & elf.read(Path(file)).imports
-        except InputError:
-            continue  # gone, or not a file at all: nothing can be said of it
-    return used
+def _imported(line: StartLine, functions: set[str]) -> bool:
+    """Whether the program or a library of it imports one of `functions`, but for libc's own use."""
+    return any(functions & _imports(file) for file in [line.exe, *_libraries(line)])
+
+
+def _imports(file: str) -> frozenset[str]:
+    """What an object imports; nothing if it is gone or no file at all."""
+    try:
+        return elf.read(Path(file)).imports
+    except InputError:
+        return frozenset()
+
+
+def _exports(file: str) -> frozenset[str]:
+    try:
+        return elf.read(Path(file)).exports
+    except InputError:
+        return frozenset()
 
 
 def _libraries(line: StartLine) -> list[str]:
@@ -205,7 +214,8 @@ def _own_calls(allocator: Allocator, line: StartLine) -> Iterator[Evidence]:
         yield _unproven("elf imports", str(error))
         return
     yield from _private_calls(allocator, facts)
-    imported = sorted(facts.imports & set(elf.ENTRY_POINTS))
+    functions = frozenset(elf.ENTRY_POINTS)
+    imported = sorted(facts.imports & functions)
     operators = any(name.startswith(_OPERATOR_NEW) for name in facts.imports)
     name = facts.path.name
     if "malloc" in facts.exports or "malloc" in facts.hidden:
@@ -213,7 +223,7 @@ def _own_calls(allocator: Allocator, line: StartLine) -> Iterator[Evidence]:
     elif imported or operators:
         names = ", ".join([*imported, *(["operator new"] if operators else [])])
         yield _proven("elf imports", f"{name} imports {names}")
-    elif users := [file for file in _libraries(line) if _allocates(file)]:
+    elif users := [file for file in _libraries(line) if _imports(file) & functions]:
         yield _proven("elf imports", f"{name} allocates through {Path(users[0]).name}")
     elif facts.has_symbol_table:
         yield _proven("elf imports", f"{name} itself calls no allocation function")
@@ -235,14 +245,6 @@ def _private_calls(allocator: Allocator, facts: elf.ElfFacts) -> Iterator[Eviden
                 "elf imports",
                 f"{facts.path.name} uses {', '.join(names)}: such calls stay with {peer.name}",
             )
-
-
-def _allocates(file: str) -> bool:
-    try:
-        imports = elf.read(Path(file)).imports
-    except InputError:
-        return False
-    return not imports.isdisjoint(elf.ENTRY_POINTS)
 
 
 def _hidden_malloc(line: StartLine) -> bool:

@@ -168,12 +168,31 @@ def test_partial_override(compile_c: Compile, program: Path) -> None:
     assert "/libc.so.6" in said
 
 
+def test_what_nobody_calls_need_not_be_replaced(
+    compile_c: Compile, program: Path, tmp_path: Path
+) -> None:
+    """It is looked for in all libraries, however many lines they fill."""
+    almost = library(compile_c, "libalmost.so", "-DNO_PVALLOC", "bump.c")
+    found = observe(almost, program)
+    assert found.verdict is Verdict.PROVEN
+    assert "nobody here imports the others: pvalloc" in details(found, "bindings")
+    caller = compile_c("libcaller.so", "-shared", "-fPIC", "-DPVALLOC", "plugin.c")
+    plain = compile_c("plugin.so", "-shared", "-fPIC", "plugin.c")
+    copies = [tmp_path / f"lib{'x' * 80}{i}.so" for i in range(60)]
+    for i, copy in enumerate(copies):
+        shutil.copy(caller if i == 55 else plain, copy)
+    for number, verdict in ((50, Verdict.PROVEN), (60, Verdict.REFUTED)):
+        linked = map(str, copies[:number])
+        many = compile_c(f"many{number}", "allocates.c", "-Wl,--no-as-needed", *linked)
+        assert observe(almost, many).verdict is verdict
+
+
 @pytest.mark.parametrize("source", ["forward.c", "forward_next.c"])
 def test_wrapper_that_hands_every_call_on(compile_c: Compile, source: str, program: Path) -> None:
     wrapper = library(compile_c, f"lib{source}.so", source)
     found = observe(wrapper, program)
     assert found.verdict is Verdict.REFUTED
-    assert found.served_by == f"glibc, through lib{source}.so"
+    assert found.served_by == f"glibc through lib{source}.so"
     assert "calls are handed on to glibc" in details(found, "glibc statistics")
 
 
@@ -206,9 +225,17 @@ def test_operator_new_of_another_allocator(compile_c: Compile, bump: Allocator) 
     linked = compile_c("linked_new", "calls_new.c", *where, "-l:libnew.so")
     found = observe(bump, linked)
     assert found.verdict is Verdict.REFUTED
-    assert f"is {other}: what C++ allocates" in details(found, "operator new")
+    assert f"is {other}: what linked_new allocates" in details(found, "operator new")
     standard = compile_c("standard_new", "calls_new.c", "-l:libstdc++.so.6")
     assert observe(bump, standard).verdict is Verdict.PROVEN
+
+
+def test_loaded_allocator_whose_operators_nobody_calls(bump: Allocator) -> None:
+    """redis-server is C, and linked to jemalloc: malloc is the preloaded one's, and that is all."""
+    redis = shutil.which("redis-server")
+    if redis is None:
+        pytest.skip("redis-server is missing")
+    assert observe(bump, redis, "--version").verdict is Verdict.PROVEN
 
 
 def test_library_that_was_replaced_meanwhile(

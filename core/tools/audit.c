@@ -17,8 +17,8 @@
 
 enum {
     ALLOCATIONS = 2000,
-    LARGE_EVERY = 200,   /* one allocation in so many is of 128 B..64 KiB, the rest is smaller */
-    ROOM_FOR_TAIL = 256, /* of the line, kept for what follows the list of objects */
+    LARGE_EVERY = 200,  /* one allocation in so many is of 128 B..64 KiB, the rest is smaller */
+    ROOM_FOR_TAIL = 64, /* of a line, kept for what stands around a path */
     BUILD_ID_LIMIT = 32,
 };
 
@@ -52,6 +52,7 @@ struct libc_use {
 #endif
 extern void *operator_new(size_t size) __asm__(OPERATOR_NEW) __attribute__((weak));
 
+static struct report report = {.fd = -1};
 static char exe[PATH_MAX];
 static void *blocks[ALLOCATIONS];
 
@@ -194,40 +195,33 @@ static void build_id_of(const struct dl_phdr_info *object, char text[2 * BUILD_I
     }
 }
 
-struct object_list {
-    struct line *line;
-    const char *owner; /* the object whose malloc it is is listed first: it always has room */
-    int owner_only;
-    int written, left_out;
-};
+static void begin(struct line *line, const char *when) {
+    line->length = 0;
+    line_add(line, "{\"hakaudit\":1,\"at\":\"%s\",\"pid\":%d,\"ppid\":%d,\"exe\":", when,
+             (int)getpid(), (int)getppid());
+    line_add_string(line, exe);
+}
 
+/* Adds one loaded object to the list at the end of the line; a full line is written and continued.
+ */
 static int add_object(struct dl_phdr_info *object, size_t size, void *data) {
     (void)size;
-    struct object_list *list = data;
+    struct line *line = data;
     char path[PATH_MAX], id[2 * BUILD_ID_LIMIT + 1];
-    if ((strcmp(object->dlpi_name, list->owner) == 0) != list->owner_only ||
-        !canonical_path(object->dlpi_name, path)) { /* the vdso is no file */
+    if (!canonical_path(object->dlpi_name, path)) { /* the vdso is no file */
         return 0;
     }
     build_id_of(object, id);
-    if (list->line->length + strlen(path) + sizeof id + ROOM_FOR_TAIL > sizeof list->line->bytes) {
-        list->left_out++;
-        return 0;
+    if (line->length + strlen(path) + sizeof id + ROOM_FOR_TAIL > sizeof line->bytes) {
+        line_add(line, "]}\n");
+        report_line(&report, line);
+        begin(line, "maps");
+        line_add(line, ",\"maps\":[");
     }
-    line_add(list->line, "%s[", list->written++ ? "," : "");
-    line_add_string(list->line, path);
-    line_add(list->line, ",\"%s\"]", id);
+    line_add(line, "%s[", line->bytes[line->length - 1] == '[' ? "" : ",");
+    line_add_string(line, path);
+    line_add(line, ",\"%s\"]", id);
     return 0;
-}
-
-static void add_objects(struct line *line) {
-    const struct link_map *owner = definition_for("malloc", dlsym(RTLD_DEFAULT, "malloc")).object;
-    struct object_list list = {.line = line, .owner = owner ? owner->l_name : "", .owner_only = 1};
-    line_add(line, ",\"maps\":[");
-    dl_iterate_phdr(add_object, &list);
-    list.owner_only = 0;
-    dl_iterate_phdr(add_object, &list);
-    line_add(line, "],\"maps_left_out\":%d", list.left_out);
 }
 
 static size_t size_of_allocation(int i) {
@@ -290,15 +284,6 @@ static int count_libc(void) {
     return count;
 }
 
-static void begin(struct line *line, const char *when) {
-    line->length = 0;
-    line_add(line, "{\"hakaudit\":1,\"at\":\"%s\",\"pid\":%d,\"ppid\":%d,\"exe\":", when,
-             (int)getpid(), (int)getppid());
-    line_add_string(line, exe);
-}
-
-static struct report report = {.fd = -1};
-
 __attribute__((constructor)) static void audit_start(void) {
     struct line line;
     report_exe(exe);
@@ -310,8 +295,9 @@ __attribute__((constructor)) static void audit_start(void) {
     begin(&line, "start");
     add_entries(&line);
     add_audit(&line);
-    add_objects(&line);
-    line_add(&line, "}\n");
+    line_add(&line, ",\"maps\":[");
+    dl_iterate_phdr(add_object, &line);
+    line_add(&line, "]}\n");
     report_line(&report, &line);
 }
 

@@ -2,6 +2,7 @@
  *
  *   cc -shared -fPIC bump.c            an allocator to preload
  *   cc -DHALF -shared -fPIC bump.c     one that replaces malloc and free only
+ *   cc -DNO_PVALLOC -shared -fPIC bump.c  one that lacks what hardly anybody calls
  *   cc -DOPERATORS -shared -fPIC bump.c   one that defines C++'s operator new as well
  *   cc -DABORT -shared -fPIC bump.c    one that dies when it is loaded
  *   cc program.c bump.c                a program with a malloc of its own
@@ -77,9 +78,11 @@ void *valloc(size_t size) {
     return memalign(PAGE_BYTES, size);
 }
 
+#ifndef NO_PVALLOC
 void *pvalloc(size_t size) {
     return memalign(PAGE_BYTES, (size + PAGE_BYTES - 1) / PAGE_BYTES * PAGE_BYTES);
 }
+#endif
 
 size_t malloc_usable_size(void *block) {
     return size_of(block);

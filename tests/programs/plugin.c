@@ -1,4 +1,5 @@
-/* A module whose work is to allocate; see loads_plugin.c. */
+/* A module whose work is to allocate; see loads_plugin.c. -DPVALLOC: it could call pvalloc. */
+#include <malloc.h>
 #include <stdlib.h>
 
 void *plugin_work(int count);
@@ -10,3 +11,11 @@ void *plugin_work(int count) {
     }
     return last;
 }
+
+#ifdef PVALLOC
+void *plugin_pages(void);
+
+void *plugin_pages(void) {
+    return pvalloc(1);
+}
+#endif
