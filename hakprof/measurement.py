@@ -27,6 +27,12 @@ Tell = Callable[[str, float], None]
 Enough = Callable[[int, float], bool]
 """Asked after each block, with the number of blocks and the seconds that they took."""
 
+TIMING = "timing"
+"""The backend whose failure is the program's own; under the others it may fail for theirs."""
+
+WORD_SLACK = 1e-3
+"""A benchmark may claim so much more than a census sees: threads may differ by a call or two."""
+
 INSTRUCTIONS = next(metric for metric in METRICS if metric.name == "instructions_per_op")
 
 
@@ -40,6 +46,7 @@ class Measurement:
     samples: dict[str, list[Sample]] = field(default_factory=dict)  # by arm, as they were made
     census: Census | None = None  # of a program that reports no ops
     proofs: dict[str, list[Proof]] = field(default_factory=dict)  # by arm, beside the samples'
+    doubt: str = ""  # what contradicts the program's own word
     interrupted: bool = False
 
     @property
@@ -50,21 +57,35 @@ class Measurement:
 
     def take_census(self) -> None:
         """One run of the program that counts its calls and sizes, and is not timed."""
-        target = self.plan.arms[0].target
-        self.tell("counting its calls", 0.0)
-        with self._phase(), contextlib.suppress(TargetError):
-            self.census = census.take(target.argv, env=target.env, timeout_s=self.plan.timeout_s)
+        if self._whole() and not self.interrupted:
+            self.tell("counting its calls", 0.0)
+            self.census = self._census_of(self.plan.arms[0].target)
 
     def observe(self) -> None:
         """One run of each arm that sees every process a program starts, and is not timed."""
+        if self.interrupted:
+            return
         with self._phase():
-            for number, arm in enumerate(self.plan.arms):
-                self.tell("looking who serves the calls", number / len(self.plan.arms))
+            for number, arm in enumerate(arms := self._whole()):
+                self.tell("looking who serves the calls", number / len(arms))
                 env = arm.target.env
                 seen, _ = proof.observe(
                     arm.allocator, arm.target.argv, env=env, timeout_s=self.plan.timeout_s
                 )
                 self.proofs.setdefault(arm.name, []).append(seen)
+
+    def question(self, target: Target, backend: CountingBackend) -> None:
+        """Hold what a benchmark says of its calls against a census of the same run.
+
+        `target` is what `backend` counted first. The census sees the warm-up as well: only a
+        claim of more calls than were made shows.
+        """
+        word = next((s.report for s in self._all() if _first_of(s, backend)), None)
+        seen = self._census_of(target) if word and not self.interrupted else None
+        if word and seen and not seen.problem and word.ops > seen.ops * (1 + WORD_SLACK):
+            self.doubt = (
+                f"{target.name} claims {word.ops:,} ops, but makes {seen.ops:,} calls in all"
+            )
 
     def time(
         self, backend: CountingBackend, plan: Plan | None = None, enough: Enough | None = None
@@ -110,6 +131,14 @@ class Measurement:
         seen = [s.proof for s in self.of(arm) if s.proof] + self.proofs.get(arm.name, [])
         return proof.combine(seen) if seen else None
 
+    def _all(self) -> Iterator[Sample]:
+        return (sample for samples in self.samples.values() for sample in samples)
+
+    def _census_of(self, target: Target) -> Census | None:
+        with self._phase(), contextlib.suppress(TargetError):
+            return census.take(target.argv, env=target.env, timeout_s=self.plan.timeout_s)
+        return None
+
     def _count_blocks(self, backend: CountingBackend) -> None:
         runs = min(self.plan.runs or COUNTED_BLOCKS, COUNTED_BLOCKS)
         plan = replace(self.plan, arms=self._whole(), runs=runs)
@@ -133,13 +162,14 @@ class Measurement:
         return figures.steady(INSTRUCTIONS, runs)
 
     def _whole(self) -> tuple[Arm, ...]:
-        """The arms none of whose runs has failed."""
-        return tuple(arm for arm in self.plan.arms if not any(s.problem for s in self.of(arm)))
+        """The arms whose own program has not failed, whatever became of it under a tool."""
+        broken = {s.arm for s in self._all() if s.problem and s.backend == TIMING}
+        return tuple(arm for arm in self.plan.arms if arm.name not in broken)
 
     def _take(self, sample: Sample, plan: Plan | None = None) -> None:
         arms = (plan or self.plan).arms
         arm = next(arm for arm in arms if arm.name == sample.arm)
-        if not (arm.harness_only or sample.problem):
+        if not arm.harness_only and _ran(sample):
             sample = replace(sample, proof=judge(arm, sample))
         self.samples.setdefault(sample.arm, []).append(sample)
         self.keeper.keep(sample)
@@ -151,6 +181,15 @@ class Measurement:
             yield
         except KeyboardInterrupt:
             self.interrupted = True
+
+
+def _ran(sample: Sample) -> bool:
+    """The program ran to its end; a tool that failed on it says nothing about the program."""
+    return not sample.problem and any(not isinstance(r.value, Absent) for r in sample.readings)
+
+
+def _first_of(sample: Sample, backend: CountingBackend) -> bool:
+    return sample.backend == backend.name and sample.index == 0 and sample.report is not None
 
 
 def judge(arm: Arm, sample: Sample) -> Proof:

@@ -13,6 +13,7 @@ from hakprof.environment import Machine
 from hakprof.errors import BackendError
 from hakprof.figures import Series
 from hakprof.findings import findings_of
+from hakprof.measurement import TIMING
 from hakprof.metrics import IPC, IPC_NEEDS, METRICS
 from hakprof.model import (
     Absence,
@@ -27,9 +28,6 @@ from hakprof.model import (
     Target,
     Verdict,
 )
-
-TIMING = "timing"
-"""The backend whose failure is the program's own; the others may fail where it does not."""
 
 SCHEMA = "hakprof.stat/1"
 """Name and version of the document. A field may be added; one that changes raises the version."""
@@ -109,6 +107,7 @@ class Measured:
     samples: tuple[Sample, ...]
     calls: tuple[Reading, ...] = ()  # the census's, for a program that reports no ops
     proof: Proof | None = None
+    doubt: str = ""  # what contradicts the program's own word
 
 
 def column_of(measured: Measured, harness: Mapping[str, Series | Absent] | None) -> Column:
@@ -119,6 +118,7 @@ def column_of(measured: Measured, harness: Mapping[str, Series | Absent] | None)
         m.name: figures.figure_of(m, every[m.name]) for m in METRICS if whole or not m.only_programs
     }
     problems = [s.problem for s in measured.samples if s.problem and s.backend == TIMING]
+    problems += [measured.doubt] if measured.doubt else []
     try:
         shown[IPC] = figures.ipc_of(*(shown[name] for name in IPC_NEEDS))
     except BackendError as error:

@@ -80,10 +80,10 @@ def measure(
     started = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
     keeper = Keeper(request.command, records.to_json(machine), plan.arms)
     measurement = Measurement(plan, keeper, tell)
+    time(measurement)
     if not request.work.target.is_benchmark:
         measurement.observe()
         measurement.take_census()
-    time(measurement)
     counting = _count(request, measurement, tools)
     report = _report(request, measurement, counting, machine, started)
     errors = _errors(report, keeper)
@@ -117,8 +117,11 @@ def _count(request: Request, measurement: Measurement, tools: _Tools) -> Countin
         if measurement.interrupted or backend is backends.TIMING:
             break
         used = backend
-        why = measurement.count(backend, _lengths(request, measurement, backend))
+        lengths = _lengths(request, measurement, backend)
+        why = measurement.count(backend, lengths)
         if not why:
+            if request.work.target.is_benchmark and backend.kind is Kind.EXACT:
+                measurement.question(lengths[0], backend)
             break
         failures.append(f"{backend.name}: {why}")
     if tools.model and tools.model is not used and not measurement.interrupted:
@@ -176,6 +179,7 @@ def _report(
             samples=measurement.of(arm),
             calls=measurement.calls,
             proof=measurement.proof_of(arm),
+            doubt="" if arm.harness_only else measurement.doubt,
         )
         for arm in measurement.plan.arms
     ]

@@ -40,7 +40,7 @@ def stat(
     ] = None,
     runs: Annotated[
         int | None,
-        typer.Option(metavar="N", min=1, help="Timed runs of each. [as many as fit in 7 s]"),
+        typer.Option(metavar="N", min=1, help="Timed runs of each. [as many as fit in 8 s]"),
     ] = None,
     warmup: Annotated[
         int, typer.Option(metavar="N", min=0, help="Runs before the first that counts.")
