@@ -394,10 +394,6 @@ struct hk_large_stats hk_large_stats(void) {
     return stats;
 }
 
-void hk_large_lock_all(void) {
-    hk_lock_for_fork(&lock, HK_LOCK_LARGE);
-}
-
-void hk_large_unlock_all(void) {
-    hk_unlock_after_fork(&lock);
+void hk_large_locks(hk_lock_visitor *visit) {
+    visit(&lock, HK_LOCK_LARGE);
 }

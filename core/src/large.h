@@ -6,6 +6,7 @@
 #define HK_LARGE_H
 
 #include "base.h"
+#include "lock.h"
 
 /* NULL if there is no memory. `zeroed` tells whether the block reads as zero. */
 void *hk_large_alloc(size_t size, size_t alignment, bool *zeroed);
@@ -27,8 +28,7 @@ struct hk_large_stats {
 };
 struct hk_large_stats hk_large_stats(void);
 
-/* Stops the layer: around fork. */
-void hk_large_lock_all(void);
-void hk_large_unlock_all(void);
+/* For whoever must stop the layer as a whole. */
+void hk_large_locks(hk_lock_visitor *visit);
 
 #endif

@@ -63,20 +63,3 @@ void hk_lock_wait(struct hk_lock *lock, enum hk_lock_kind kind) {
 void hk_lock_wake(struct hk_lock *lock) {
     futex(lock, FUTEX_WAKE, 1);
 }
-
-void hk_lock_for_fork(struct hk_lock *lock, enum hk_lock_kind kind) {
-    uintptr_t owner = __atomic_load_n(&lock->word, __ATOMIC_RELAXED) & ~(uintptr_t)1;
-    if (owner == hk_thread_pointer()) {
-        lock->held_across_fork = true;
-    } else {
-        hk_lock(lock, kind);
-    }
-}
-
-void hk_unlock_after_fork(struct hk_lock *lock) {
-    if (lock->held_across_fork) {
-        lock->held_across_fork = false;
-    } else {
-        hk_unlock(lock);
-    }
-}

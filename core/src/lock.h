@@ -1,9 +1,6 @@
-/* A mutex of one word that knows its owner, sleeps in the kernel, and survives fork.
+/* A mutex of one word that knows its owner and sleeps in the kernel.
  *
- * The word is 0 when free, else the owner's thread pointer, with bit 0 set when somebody sleeps.
- * fork takes every lock first, so that the child finds whole data; a lock that the forking thread
- * holds already (fork called by a signal handler that interrupted hakmem) is left in its hands,
- * in the child too, where the interrupted code finishes its work. */
+ * The word is 0 when free, else the owner's thread pointer, with bit 0 set when somebody sleeps. */
 #ifndef HK_LOCK_H
 #define HK_LOCK_H
 
@@ -12,7 +9,6 @@
 
 struct hk_lock {
     uintptr_t word;
-    bool held_across_fork; /* by the forking thread, since before fork; only the owner looks */
 };
 
 HK_INLINE uintptr_t hk_thread_pointer(void) {
@@ -42,9 +38,21 @@ HK_INLINE void hk_unlock(struct hk_lock *lock) {
     }
 }
 
-/* Before fork, and after it in both processes; the same two stop a layer to look at it as a whole.
- */
-void hk_lock_for_fork(struct hk_lock *lock, enum hk_lock_kind kind);
-void hk_unlock_after_fork(struct hk_lock *lock);
+/* Whether the calling thread holds it (seen by a signal handler). */
+HK_INLINE bool hk_lock_is_mine(const struct hk_lock *lock) {
+    return (__atomic_load_n(&lock->word, __ATOMIC_RELAXED) & ~(uintptr_t)1) == hk_thread_pointer();
+}
+
+/* Each layer shows its locks, in the order in which nested ones are taken. */
+typedef void hk_lock_visitor(struct hk_lock *lock, enum hk_lock_kind kind);
+
+HK_INLINE void hk_visit_lock(struct hk_lock *lock, enum hk_lock_kind kind) {
+    hk_lock(lock, kind);
+}
+
+HK_INLINE void hk_visit_unlock(struct hk_lock *lock, enum hk_lock_kind kind) {
+    (void)kind;
+    hk_unlock(lock);
+}
 
 #endif

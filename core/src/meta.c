@@ -36,10 +36,6 @@ void *hk_meta_alloc(size_t size) {
     return result;
 }
 
-void hk_meta_lock_all(void) {
-    hk_lock_for_fork(&meta_lock, HK_LOCK_META);
-}
-
-void hk_meta_unlock_all(void) {
-    hk_unlock_after_fork(&meta_lock);
+void hk_meta_locks(hk_lock_visitor *visit) {
+    visit(&meta_lock, HK_LOCK_META);
 }

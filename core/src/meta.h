@@ -3,12 +3,12 @@
 #define HK_META_H
 
 #include "base.h"
+#include "lock.h"
 
 /* NULL if the system refuses memory. */
 void *hk_meta_alloc(size_t size);
 
-/* Stops the layer: around fork, and to look at it as a whole. */
-void hk_meta_lock_all(void);
-void hk_meta_unlock_all(void);
+/* For whoever must stop the layer as a whole. */
+void hk_meta_locks(hk_lock_visitor *visit);
 
 #endif

@@ -99,7 +99,7 @@ static struct carving take_fresh(struct central *central, struct hk_slab *slab, 
     blocks = blocks > left ? left : blocks;
     blocks = blocks ? blocks : 1;
     struct carving carving = {hk_slab_start(slab) + slab->carved * size, blocks};
-    slab->carved += blocks;
+    __atomic_store_n(&slab->carved, slab->carved + blocks, __ATOMIC_RELAXED); /* see slab_check */
     slab->used += blocks;
     delist_if_spent(central, slab);
     return carving;
@@ -286,7 +286,7 @@ void hk_slab_check(const void *block, const char *caller) {
     const struct hk_slab *slab = hk_slab_of(block);
     size_t offset = (size_t)((const char *)block - hk_slab_start(slab));
     size_t size = hk_class_size(slab->cls);
-    if (offset % size != 0 || offset / size >= slab->carved) {
+    if (offset % size != 0 || offset / size >= __atomic_load_n(&slab->carved, __ATOMIC_RELAXED)) {
         hk_fatal(caller, block);
     }
 }
@@ -313,14 +313,14 @@ static void count_batches(const struct central *central, unsigned cls,
 
 struct hk_slab_stats hk_slab_stats(void) {
     struct hk_slab_stats stats = {0};
-    hk_slab_lock_all(); /* all classes at rest */
-    hk_superslab_lock_all();
+    hk_slab_locks(hk_visit_lock); /* all classes at rest */
+    hk_superslab_locks(hk_visit_lock);
     hk_superslab_each_slab(count_slab, &stats);
-    hk_superslab_unlock_all();
+    hk_superslab_locks(hk_visit_unlock);
     for (unsigned cls = 1; cls < HK_CLASSES; cls++) {
         count_batches(&centrals[cls], cls, &stats);
     }
-    hk_slab_unlock_all();
+    hk_slab_locks(hk_visit_unlock);
     return stats;
 }
 
@@ -347,10 +347,10 @@ static void verify_slab(const struct hk_slab *slab, void *context) {
 
 void hk_slab_verify(void) {
     size_t slabs[HK_CLASSES] = {0};
-    hk_slab_lock_all();
-    hk_superslab_lock_all();
+    hk_slab_locks(hk_visit_lock);
+    hk_superslab_locks(hk_visit_lock);
     hk_superslab_each_slab(verify_slab, slabs);
-    hk_superslab_unlock_all();
+    hk_superslab_locks(hk_visit_unlock);
     for (unsigned cls = 1; cls < HK_CLASSES; cls++) {
         const struct central *central = &centrals[cls];
         unsigned batches = 0;
@@ -364,17 +364,11 @@ void hk_slab_verify(void) {
             hk_fatal("verify: wrong counts in class", central);
         }
     }
-    hk_slab_unlock_all();
+    hk_slab_locks(hk_visit_unlock);
 }
 
-void hk_slab_lock_all(void) {
+void hk_slab_locks(hk_lock_visitor *visit) {
     for (unsigned cls = 1; cls < HK_CLASSES; cls++) {
-        hk_lock_for_fork(&centrals[cls].lock, HK_LOCK_CLASS);
-    }
-}
-
-void hk_slab_unlock_all(void) {
-    for (unsigned cls = 1; cls < HK_CLASSES; cls++) {
-        hk_unlock_after_fork(&centrals[cls].lock);
+        visit(&centrals[cls].lock, HK_LOCK_CLASS);
     }
 }

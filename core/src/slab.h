@@ -7,6 +7,7 @@
 #define HK_SLAB_H
 
 #include "base.h"
+#include "lock.h"
 
 /* A list of free blocks of the class: the stages from HK_STAGE_CENTRAL on, in their order. At most
  * `want` are carved; the other stages give what they have. NULL if there is no memory. */
@@ -35,8 +36,7 @@ struct hk_slab_stats hk_slab_stats(void);
 /* Debug: walks everything and dies at the first invariant that does not hold. */
 void hk_slab_verify(void);
 
-/* Stops the layer: around fork, and to look at it as a whole. */
-void hk_slab_lock_all(void);
-void hk_slab_unlock_all(void);
+/* For whoever must stop the layer as a whole. */
+void hk_slab_locks(hk_lock_visitor *visit);
 
 #endif

@@ -364,8 +364,9 @@ bool hk_units_grow(struct hk_slab *slab, unsigned units) {
     struct superslab *superslab = superslab_of(slab);
     unsigned first = first_unit(slab);
     hk_lock(&lock, HK_LOCK_SUPERSLAB);
-    uint64_t more = mask_of(first + slab->units, units - slab->units);
-    bool fits = first + units <= HK_UNITS && (superslab->free & more) == more;
+    bool fits = first + units <= HK_UNITS;
+    uint64_t more = fits ? mask_of(first + slab->units, units - slab->units) : 0;
+    fits = fits && (superslab->free & more) == more;
     if (fits) {
         account_run(slab, false);
         account_dirty(superslab, superslab->dirty & more, false);
@@ -441,10 +442,6 @@ void hk_superslab_each_slab(void (*visit)(const struct hk_slab *slab, void *cont
     }
 }
 
-void hk_superslab_lock_all(void) {
-    hk_lock_for_fork(&lock, HK_LOCK_SUPERSLAB);
-}
-
-void hk_superslab_unlock_all(void) {
-    hk_unlock_after_fork(&lock);
+void hk_superslab_locks(hk_lock_visitor *visit) {
+    visit(&lock, HK_LOCK_SUPERSLAB);
 }

@@ -9,6 +9,7 @@
 
 #include "base.h"
 #include "events.h"
+#include "lock.h"
 
 #define HK_SUPERSLAB ((size_t)4 << 20)
 
@@ -55,10 +56,9 @@ struct hk_superslab_stats {
 };
 struct hk_superslab_stats hk_superslab_stats(void);
 
-/* Stops the layer: around fork, and around a walk. */
-void hk_superslab_lock_all(void);
-void hk_superslab_unlock_all(void);
-/* Calls `visit` for each slab (not run); between lock_all and unlock_all. */
+/* For whoever must stop the layer as a whole. */
+void hk_superslab_locks(hk_lock_visitor *visit);
+/* Calls `visit` for each slab (not run); with the layer stopped. */
 void hk_superslab_each_slab(void (*visit)(const struct hk_slab *slab, void *context),
                             void *context);
 

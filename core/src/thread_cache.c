@@ -339,11 +339,11 @@ static void count_thread(const struct hk_thread *thread, struct hk_cache_stats *
 struct hk_cache_stats hk_cache_stats(void) {
     struct hk_cache_stats stats = {0};
     hk_lock(&registry_lock, HK_LOCK_THREADS);
-    hk_superslab_lock_all();
+    hk_superslab_locks(hk_visit_lock);
     for (const struct hk_thread *thread = threads; thread; thread = thread->next) {
         count_thread(thread, &stats);
     }
-    hk_superslab_unlock_all();
+    hk_superslab_locks(hk_visit_unlock);
     stats.frees += __atomic_load_n(&other_frees, __ATOMIC_RELAXED);
     hk_unlock(&registry_lock);
     return stats;
@@ -351,32 +351,53 @@ struct hk_cache_stats hk_cache_stats(void) {
 
 /* --- fork ------------------------------------------------------------------------------------- */
 
-/* Every lock, from the top layer down: the order in which nested ones are taken. */
-static void before_fork(void) {
-    hk_lock_for_fork(&registry_lock, HK_LOCK_THREADS);
-    hk_slab_lock_all();
-    hk_superslab_lock_all();
-    hk_large_lock_all();
-    hk_meta_lock_all();
-    hk_on_fork_begins();
+/* fork takes every lock first, so that the child finds whole data. Not so when a signal handler
+ * forks that interrupted hakmem while it held a lock: to wait for the others then could be to wait
+ * for a thread that waits for this one. That child gets locks that work (the interrupted code
+ * finishes its section there, too), and may find what another thread was changing half done; POSIX
+ * lets it call no more than exec and _exit anyway. */
+static _Thread_local bool forking_inside __attribute__((tls_model("initial-exec")));
+
+static void visit_locks(hk_lock_visitor *visit) {
+    visit(&registry_lock, HK_LOCK_THREADS);
+    hk_slab_locks(visit);
+    hk_superslab_locks(visit);
+    hk_large_locks(visit);
+    hk_meta_locks(visit);
 }
 
-static void unlock_all(void) {
-    hk_meta_unlock_all();
-    hk_large_unlock_all();
-    hk_superslab_unlock_all();
-    hk_slab_unlock_all();
-    hk_unlock_after_fork(&registry_lock);
+static void note_if_mine(struct hk_lock *lock, enum hk_lock_kind kind) {
+    (void)kind;
+    forking_inside |= hk_lock_is_mine(lock);
+}
+
+/* In the child: the owner does not exist any more. */
+static void free_unless_mine(struct hk_lock *lock, enum hk_lock_kind kind) {
+    (void)kind;
+    if (!hk_lock_is_mine(lock)) {
+        lock->word = 0;
+    }
+}
+
+static void before_fork(void) {
+    forking_inside = false;
+    visit_locks(note_if_mine);
+    if (!forking_inside) {
+        visit_locks(hk_visit_lock);
+        hk_on_fork_begins();
+    }
 }
 
 static void after_fork(void) {
-    hk_on_fork_done();
-    unlock_all();
+    if (!forking_inside) {
+        hk_on_fork_done();
+        visit_locks(hk_visit_unlock);
+    }
 }
 
 /* The other threads are gone. Their lists are lost: the kernel copied their memory page by page
  * while they ran, so that a list's head and its links may be of different moments. */
-static void after_fork_in_child(void) {
+static void forget_other_threads(void) {
     for (struct hk_thread **link = &threads; *link;) {
         struct hk_thread *thread = *link;
         if (thread == hk_tls.thread) {
@@ -389,8 +410,16 @@ static void after_fork_in_child(void) {
         thread->next = unused;
         unused = thread;
     }
+}
+
+static void after_fork_in_child(void) {
+    if (forking_inside) {
+        visit_locks(free_unless_mine);
+        return;
+    }
+    forget_other_threads();
     hk_on_forked(&hk_tls.own);
-    unlock_all();
+    visit_locks(hk_visit_unlock);
 }
 
 void hk_cache_start(void) {

@@ -1,0 +1,98 @@
+/* fork while other threads allocate, 400 times, and from a signal handler: the child allocates,
+ * frees and ends; nobody hangs. */
+#include "check.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { FORKS = 400, WORKERS = 4, FORKS_IN_HANDLER = 50 };
+
+static volatile bool over;
+static volatile sig_atomic_t forked_in_handler;
+
+static void use(uint64_t *state, unsigned steps) {
+    void *blocks[64] = {NULL};
+    for (unsigned i = 0; i < steps; i++) {
+        void **block = &blocks[next_random(state) % 64];
+        free(*block);
+        size_t size = random_size(state, i % 100 == 0 ? 21 : 13);
+        *block = malloc(size);
+        CHECK(*block);
+        memset(*block, 1, size < 64 ? size : 64);
+    }
+    for (unsigned i = 0; i < 64; i++) {
+        free(blocks[i]);
+    }
+}
+
+static void *work(void *seed) {
+    uint64_t state = (uintptr_t)seed;
+    while (!over) {
+        use(&state, 100);
+    }
+    return NULL;
+}
+
+static void *nothing(void *argument) {
+    return argument;
+}
+
+static void child(uint64_t seed) {
+    use(&seed, 300);
+    pthread_t id;
+    CHECK(pthread_create(&id, NULL, nothing, malloc(100)) == 0);
+    void *block;
+    CHECK(pthread_join(id, &block) == 0);
+    free(block);
+    _exit(0);
+}
+
+static void wait_for(pid_t pid) {
+    int status = -1;
+    CHECK(pid > 0 && waitpid(pid, &status, 0) == pid);
+    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+/* The handler may have interrupted malloc anywhere; the child must not hang in fork's handlers. */
+static void on_signal(int number) {
+    (void)number;
+    pid_t pid = fork();
+    if (pid == 0) {
+        _exit(0);
+    }
+    int status;
+    forked_in_handler += waitpid(pid, &status, 0) == pid;
+}
+
+int main(void) {
+    alarm(120);
+    pthread_t ids[WORKERS];
+    for (size_t i = 0; i < WORKERS; i++) {
+        CHECK(pthread_create(&ids[i], NULL, work, (void *)(i + 1)) == 0);
+    }
+    uint64_t state = 42;
+    for (unsigned i = 0; i < FORKS; i++) {
+        use(&state, 20);
+        pid_t pid = fork();
+        if (pid == 0) {
+            child(state);
+        }
+        wait_for(pid);
+    }
+    signal(SIGUSR1, on_signal);
+    for (unsigned i = 0; i < FORKS_IN_HANDLER; i++) {
+        pthread_kill(ids[i % WORKERS], SIGUSR1);
+        use(&state, 200);
+    }
+    for (unsigned i = 0; forked_in_handler < FORKS_IN_HANDLER / 2 && i < 10000; i++) {
+        usleep(1000); /* signals of one kind merge while one is pending */
+    }
+    over = true;
+    for (size_t i = 0; i < WORKERS; i++) {
+        CHECK(pthread_join(ids[i], NULL) == 0);
+    }
+    CHECK(forked_in_handler > 0);
+    return 0;
+}
