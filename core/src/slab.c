@@ -264,11 +264,11 @@ static bool return_batches(unsigned cls, unsigned count) {
 void hk_slab_tick(void) {
     for (unsigned cls = 1; cls < HK_CLASSES; cls++) {
         struct central *central = &centrals[cls];
-        unsigned idle = __atomic_load_n(&central->least_batches, __ATOMIC_RELAXED);
+        hk_lock(&central->lock, HK_LOCK_CLASS);
+        unsigned idle = central->least_batches;
+        central->least_batches = central->batch_count;
+        hk_unlock(&central->lock);
         (void)return_batches(cls, idle);
-        __atomic_store_n(&central->least_batches,
-                         __atomic_load_n(&central->batch_count, __ATOMIC_RELAXED),
-                         __ATOMIC_RELAXED);
     }
 }
 
