@@ -100,7 +100,7 @@ class Outcome:
 def find_program(name: str) -> Path | None:
     """Absolute path of `name` as the shell would find it, or None."""
     found = shutil.which(name)
-    return Path(found) if found else None
+    return Path(found).absolute() if found else None  # a Path alone would lose the ./ of ./name
 
 
 Beside = Callable[[int], contextlib.AbstractContextManager[object]]

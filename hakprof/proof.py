@@ -33,7 +33,7 @@ class Observed:
     """What one run left behind for a verdict."""
 
     allocator: Allocator
-    program: Path  # what was started, as the command line named it
+    program: Path  # what was started
     exit: Exit
     audit: bytes  # what libhakaudit.so wrote
     execs: bytes | None = None  # what `hakrun --trace-exec` wrote; None: nobody traced
@@ -66,11 +66,10 @@ def judge(seen: Observed) -> Proof:
 
 def _started_file(program: Path) -> Path:
     """What /proc/PID/exe shows of it."""
-    found = process.find_program(str(program)) or program
     try:
-        return elf.started_file(found)
+        return elf.started_file(program)
     except InputError:  # it may be run but not read, or it is gone
-        return found.resolve()
+        return program.resolve()
 
 
 def combine(proofs: Sequence[Proof]) -> Proof:
@@ -241,7 +240,7 @@ def observe(
     )
     seen = Observed(
         allocator=allocator,
-        program=Path(argv[0]),
+        program=process.find_program(argv[0]) or Path(argv[0]),
         exit=outcome.exit,
         audit=outcome.pipes["audit"],
         execs=outcome.pipes["execs"],

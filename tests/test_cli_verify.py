@@ -129,6 +129,18 @@ def test_names_with_shell_metacharacters(
     assert "512320 bytes" not in capsys.readouterr().out
 
 
+def test_program_here_is_not_the_one_of_its_name_elsewhere(
+    bump: str,
+    compile_c: Compile,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "true").symlink_to(compile_c("static", "allocates.c", "-static"))
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["verify", "./true", "--alloc", bump]) == 4
+    assert cli.main(["verify", "true", "--alloc", bump]) == 0
+
+
 def test_thin_script_is_the_command() -> None:
     script = ROOT / "scripts" / "verify_bench.sh"
     assert os.access(script, os.X_OK)
