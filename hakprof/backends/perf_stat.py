@@ -4,14 +4,12 @@ The benchmark switches the counters on and off through perf's control pipe. Befo
 believed it must pass the truth test: a loop of known length (counters/perf.toml, `truth`).
 """
 
-import contextlib
-import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 
 from hakprof import native
 from hakprof.backends import launch, perf_event, perf_output, truth
-from hakprof.backends.perf_tool import INSTALL, PerfTool, find_perf
+from hakprof.backends.perf_tool import INSTALL, PerfTool, control, find_perf
 from hakprof.environment import Machine, read_machine
 from hakprof.errors import BackendError
 from hakprof.model import Absence, Absent, Availability, Job, Kind, Reading, Sample
@@ -19,7 +17,6 @@ from hakprof.process import run
 from hakprof.schema import Counter, Schema, load
 
 LOG = "perf log"
-CONTROL_ENV = "HAKBENCH_PERF_CTL"
 TRUTH_TURNS = 2_000_000
 
 
@@ -96,7 +93,7 @@ class PerfStat:
         tool = self._tool
         output = "-j" if tool.writes_json else "-x;"
         events = ",".join(str(row.extra["event"]) for row in self._schema.counters.values())
-        with _control(active=job.target.is_benchmark) as (options, env, descriptors):
+        with control(active=job.target.is_benchmark) as (options, env, descriptors):
             if options and not tool.has_control:
                 raise BackendError(f"{tool.label} has no --control", advice=INSTALL)
             outcome = run(
@@ -148,22 +145,3 @@ def _reading(
 def _bounds(counter: Counter) -> tuple[float, float] | None:
     bounds = counter.extra.get("truth")
     return (float(bounds[0]), float(bounds[1])) if bounds else None
-
-
-@contextlib.contextmanager
-def _control(*, active: bool) -> Iterator[tuple[tuple[str, ...], dict[str, str], tuple[int, ...]]]:
-    """Options of perf, the program's environment and the pipes by which the two talk."""
-    if not active:
-        yield (), {}, ()
-        return
-    orders, orders_in = os.pipe()
-    answers, answers_in = os.pipe()
-    try:
-        yield (
-            ("-D", "-1", "--control", f"fd:{orders},{answers_in}"),
-            {CONTROL_ENV: f"{orders_in},{answers}"},
-            (orders, orders_in, answers, answers_in),
-        )
-    finally:
-        for descriptor in (orders, orders_in, answers, answers_in):
-            os.close(descriptor)

@@ -1,5 +1,7 @@
-"""Finds a perf that runs on this kernel."""
+"""Finds a perf that runs on this kernel, and switches it on and off from within the program."""
 
+import contextlib
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,6 +14,7 @@ from hakprof.process import Command, find_program, run
 HOST_ROOT = Path("/")
 INSTALL = "Debian: apt-get install linux-perf; Ubuntu: apt-get install linux-tools-generic"
 
+CONTROL_ENV = "HAKBENCH_PERF_CTL"
 JSON_SINCE = (6, 0)
 CONTROL_SINCE = (5, 10)
 
@@ -65,3 +68,22 @@ def _candidates(root: Path) -> Iterator[Path]:
 
 def _numbers(path: Path) -> list[int]:
     return [int(number) for number in re.findall(r"\d+", str(path))]
+
+
+@contextlib.contextmanager
+def control(*, active: bool) -> Iterator[tuple[tuple[str, ...], dict[str, str], tuple[int, ...]]]:
+    """Options of perf, the program's environment and the pipes by which the two talk."""
+    if not active:
+        yield (), {}, ()
+        return
+    orders, orders_in = os.pipe()
+    answers, answers_in = os.pipe()
+    try:
+        yield (
+            ("-D", "-1", "--control", f"fd:{orders},{answers_in}"),
+            {CONTROL_ENV: f"{orders_in},{answers}"},
+            (orders, orders_in, answers, answers_in),
+        )
+    finally:
+        for descriptor in (orders, orders_in, answers, answers_in):
+            os.close(descriptor)

@@ -17,6 +17,8 @@ COMMANDS: dict[str, str] = {
     "doctor": "check what disturbs measurements here, and which backends work",
     "list": "benchmarks, allocators and backends, and what is missing here",
     "counters": "what a hakmem built with counters counted: refills, frees, early returns",
+    "record": "record where a benchmark or a program spends time and instructions",
+    "hotspots": "what was recorded, by stage, library and function",
     "compare": "several allocators on one target, and which differences are real",
     "ab": "one change before and after, and whether it did what was claimed",
     "sweep": "throughput over thread counts, sizes or working sets, and what limits it",

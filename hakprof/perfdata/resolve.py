@@ -19,8 +19,8 @@ from hakprof.profile import Addresses, Floats, Image, ImageKind, Ints, Profile, 
 KERNEL_PID = -1
 KERNEL_PATH = "[kernel.kallsyms]"
 ANONYMOUS = ("//anon", "[heap]", "[stack", "[anon", "/SYSV", "/dev/zero", "/memfd:", "/anon_huge")
-CLOCK_EVENTS = {"cpu-clock", "task-clock"}
-"""Events whose period is nanoseconds."""
+CLOCK_EVENTS = {(1, 0): "cpu-clock", (1, 1): "task-clock"}
+"""(type, config) of events whose period is nanoseconds: what was opened, whatever perf calls it."""
 
 Key = TypeVar("Key", bound=np.generic)
 
@@ -231,10 +231,11 @@ class _Builder:
         row = np.empty(order.size, np.int64)
         row[order] = np.cumsum(fresh) - 1
         size = int(fresh.sum())
+        clock = CLOCK_EVENTS.get((event.attr.type, event.attr.config), "")
         return Profile(
             kind=Kind.SAMPLED,
-            event=event.name,
-            unit="ns" if event.name.split(":")[0] in CLOCK_EVENTS else "events",
+            event=clock or event.name,
+            unit="ns" if clock else "events",
             source=f"perf {self._recording.header.perf_version}".strip(),
             images=tuple(self._images),
             image=image[order][fresh],

@@ -96,6 +96,17 @@ class ElfImage:
             found[inside] = offsets[inside] + np.uint64((segment.address - segment.offset) % 2**64)
         return found
 
+    def offsets(self, addresses: Addresses) -> Addresses:
+        """The other way round."""
+        found = addresses.copy()
+        for segment in sorted(self.segments, key=lambda s: s.executable):
+            inside = (addresses >= np.uint64(segment.address)) & (
+                addresses < np.uint64(segment.address + segment.size)
+            )
+            moved = np.uint64((segment.offset - segment.address) % 2**64)
+            found[inside] = addresses[inside] + moved
+        return found
+
 
 def open_image(path: Path) -> ElfImage:
     """Read headers and build id of the file at `path`. Raises InputError."""

@@ -1,0 +1,250 @@
+"""Recordings, end to end on real programs, and their files broken in every way."""
+
+import contextlib
+import shutil
+import struct
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hakprof.backends.sampler import Sampler
+from hakprof.cli import main as cli
+from hakprof.errors import InputError, UsageError
+from hakprof.hotspots import code, recording, stages, tables
+from hakprof.hotspots.callgrind_costs import parse_costs, read_callgrind
+from hakprof.hotspots.recording import Recording
+from hakprof.hotspots.step_trace import read_trace
+from hakprof.model import Kind
+from hakprof.symbols.lines import Place
+
+Compile = Callable[..., Path]
+
+needs_valgrind = pytest.mark.skipif(shutil.which("valgrind") is None, reason="no valgrind")
+needs_perf = pytest.mark.skipif(shutil.which("perf") is None, reason="no perf")
+
+
+@pytest.fixture(autouse=True)
+def _own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HAKPROF_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+def _record(tmp_path: Path, *words: str) -> Recording:
+    assert cli.main(["record", *words]) == 0
+    (run,) = (tmp_path / "home" / "runs").iterdir()
+    return recording.load(run)
+
+
+def _by_function(found: tables.Hotspots, source: int = 0) -> dict[str, float]:
+    return {row.name: row.shares[source].fraction for row in found.functions}
+
+
+@needs_valgrind
+def test_exact_sources_agree_and_are_per_operation(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["bench_random_mixed", "--alloc", "glibc", "--source", "callgrind,stepper"]
+    made = _record(tmp_path, *words)
+    assert cli.main(["hotspots"]) == 0
+    assert "instr/op" in capsys.readouterr().out
+    built = code.build(recording.sources(made))
+    found = tables.hotspots(made, built)
+    callgrind, stepper = (_by_function(found, i) for i in (0, 1))
+    for name in ("malloc", "free", "_int_free", "work"):
+        assert callgrind[name] == pytest.approx(stepper[name], abs=0.02)
+    per_op = [sum(row.shares[i].per_op or 0 for row in found.functions) for i in (0, 1)]
+    assert per_op[0] == pytest.approx(per_op[1], rel=0.02)
+    assert not found.findings
+    by_stage = {row.name for row in found.stages}
+    assert {"glibc: entry points (malloc, free, calloc)", stages.PROGRAM} <= by_stage
+
+
+def test_calls_that_are_handed_on_are_a_finding(tmp_path: Path, compile_c: Compile) -> None:
+    library = compile_c("libforward.so", "forward.c", "-shared", "-fPIC")
+    words = ["bench_random_mixed", "--alloc", str(library), "--source", "stepper"]
+    made = _record(tmp_path, *words)
+    found = tables.hotspots(made, code.build(recording.sources(made)))
+    assert any("glibc's" in finding and "handed them on" in finding for finding in found.findings)
+    assert made.proof
+
+
+@pytest.mark.parametrize("source", ["perf", "sampler"])
+def test_samplers_see_where_time_goes(tmp_path: Path, source: str) -> None:
+    if source == "perf" and shutil.which("perf") is None:
+        pytest.skip("no perf")
+    if not Sampler().probe().usable:
+        pytest.skip(Sampler().probe().why)
+    made = _record(
+        tmp_path,
+        *("bench_random_mixed", "--alloc", "glibc", "--source", source, "--profiles", "3"),
+        *("--iters", "8M", "--frequency", "2000"),
+    )
+    (only,) = recording.sources(made)
+    assert only.kind is Kind.SAMPLED
+    assert [profile.event for profile in only.profiles] == ["cpu-clock"] * 3
+    assert only.profiles[0].unit == "ns"
+    found = tables.hotspots(made, code.build([only]))
+    assert {"malloc", "free", "work"} <= _by_function(found).keys()
+    assert sum(_by_function(found).values()) == pytest.approx(1)
+    assert all(row.shares[0].error > 0 for row in found.functions if row.shares[0].fraction < 1)
+
+
+@needs_perf
+def test_shares_by_function_as_perf_report_prints_them(tmp_path: Path) -> None:
+    words = ["bench_random_mixed", "--alloc", "glibc", "--source", "perf", "--profiles", "1"]
+    made = _record(tmp_path, *words, "--iters", "10M")
+    path = made.folder / "perf-1"
+    report = ["perf", "report", "-i", path, "--stdio", "-g", "none", "--no-children"]
+    shown = subprocess.run(
+        [*report, "-s", "dso,sym"], capture_output=True, text=True, check=True
+    ).stdout
+    found = tables.hotspots(made, code.build(recording.sources(made)))
+    ours = {(r.library, r.name): 100 * r.shares[0].fraction for r in found.functions}
+    compared = 0
+    for line in shown.splitlines():
+        cells = line.split()
+        if line and line[0] != "#" and cells[2] == "[.]" and "0x" not in cells[3]:
+            share = float(cells[0].rstrip("%"))
+            name = {"cfree@GLIBC_2.2.5": "free"}.get(cells[3], cells[3])  # of its aliases
+            assert ours[cells[1], name] == pytest.approx(share, abs=0.1)
+            compared += share
+    assert compared > 90
+
+
+CALLGRIND = """# callgrind format
+positions: instr line
+events: Ir
+
+ob=(1) /nowhere/a
+fn=(1) first
+0x10 1 5
+jcnd=1/5 0x20 2
+0x10 1
+cob=(2) /nowhere/b
+cfn=(2) second
+calls=5 0x40 0
+0x11 1 500
+0x12 1 30
+jump=20 0x12 1
+0x12 1
+ob=(2)
+fn=(2)
+0x40 1 500
+totals: 535
+"""
+
+
+def test_callgrind_costs_without_calls_and_repeats() -> None:
+    assert parse_costs(CALLGRIND.splitlines(keepends=True)) == {
+        ("/nowhere/a", 0x10): 5,
+        ("/nowhere/a", 0x12): 10,
+        ("/nowhere/b", 0x40): 500,
+    }
+
+
+def test_broken_callgrind_files(tmp_path: Path) -> None:
+    path = tmp_path / "callgrind.out"
+    for text, said in (
+        (CALLGRIND.split("totals", maxsplit=1)[0], "no totals"),
+        (CALLGRIND.replace("jump=20", "jump=31"), "more repeats"),
+        ("# callgrind format\ntotals: 0\n", "no costs"),
+    ):
+        path.write_text(text)
+        with pytest.raises(InputError, match=said):
+            read_callgrind(path)
+
+
+@given(st.data())
+@settings(max_examples=200, deadline=None)
+def test_mutated_callgrind_files(data: st.DataObject) -> None:
+    text = list(CALLGRIND)
+    for _ in range(data.draw(st.integers(1, 10))):
+        at = data.draw(st.integers(0, len(text) - 1))
+        text[at] = data.draw(st.characters(codec="latin-1"))
+    with contextlib.suppress(InputError):
+        parse_costs("".join(text).splitlines(keepends=True))
+
+
+MAPS = b"1000-2000 r-xp 00000000 00:00 0   /nowhere/a\n3000-4000 rw-p 00000000 00:00 0\n"
+
+
+def _trace(addresses: list[int]) -> bytes:
+    head = b"HAKSTEP1" + struct.pack("<Q", len(MAPS))
+    return head + MAPS + struct.pack(f"<{len(addresses)}Q", *addresses)
+
+
+def test_a_trace_keeps_the_order(tmp_path: Path) -> None:
+    path = tmp_path / "trace"
+    path.write_bytes(_trace([0x1010, 0x1004, 0x1010, 0x9000]))
+    trace = read_trace(path)
+    assert trace.profile.offset[trace.steps].tolist() == [0x10, 0x4, 0x10, 0x9000]
+    assert trace.profile.weight.tolist() == [1.0, 2.0, 1.0]
+
+
+def test_truncated_traces(tmp_path: Path) -> None:
+    path = tmp_path / "trace"
+    whole = _trace([0x1010, 0x1004])
+    for size in range(len(whole)):
+        path.write_bytes(whole[:size])
+        if size == len(whole) - 8:
+            continue  # one step less: a trace as well
+        with pytest.raises(InputError):
+            read_trace(path)
+
+
+def test_files_of_no_tool_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "some"
+    path.write_text("text")
+    with pytest.raises(InputError, match="no file of perf record"):
+        recording.load(path)
+    assert cli.main(["hotspots", "--run", str(path)]) == 6
+    assert cli.main(["hotspots", "--run", str(tmp_path / "none")]) == 2
+    assert cli.main(["hotspots"]) == 2
+
+
+def test_broken_recordings_are_refused(tmp_path: Path) -> None:
+    for text in ("", "{}", '{"version": 9, "folder": ".", "pieces": []}', "[1]"):
+        (tmp_path / recording.FILE).write_text(text)
+        with pytest.raises(InputError):
+            recording.load(tmp_path)
+    outside = Recording(tmp_path, (recording.Piece("../x", "perf", Kind.SAMPLED, ""),))
+    recording.save(outside)
+    with pytest.raises(InputError, match="outside"):
+        recording.load(tmp_path)
+
+
+def test_unknown_sources_name_the_known_ones(tmp_path: Path) -> None:
+    made = Recording(tmp_path, (recording.Piece("x", "perf", Kind.SAMPLED, ""),))
+    with pytest.raises(UsageError, match="it has: perf"):
+        recording.sources(made, "stepper")
+
+
+def test_stage_maps_know_their_functions() -> None:
+    by_name = {found.name: found for found in stages.stage_maps()}
+    assert by_name.keys() == {"hakmem", "glibc", "mimalloc", "jemalloc", "tcmalloc"}
+    hakmem = stages.map_of("libhakmem-counters.so")
+    assert hakmem is by_name["hakmem"]
+    chain = (
+        Place("hk_tls_set_head", "/x/core/src/thread_cache.h", 5),
+        Place("hk_cache_pop", "", 9),
+    )
+    assert hakmem.find("malloc", chain) == "pop"
+    assert hakmem.find("hk_slab_refill.part.0", ()) == "refill: choice of source"
+    glibc = stages.map_of("libc.so.6")
+    assert glibc is not None
+    assert glibc.find("_int_free", ()) == "arena: free, coalesce"
+    assert glibc.find("printf", ()) == ""
+
+
+def test_more_profiles_widen_the_error_when_runs_differ(tmp_path: Path) -> None:
+    path = tmp_path / "trace"
+    path.write_bytes(_trace([0x1010] * 50 + [0x1004] * 50))
+    profile = read_trace(path).profile
+    built = code.build([recording.Source("perf", "", (profile,), 0)])
+    (one,) = tables.shares(built, 0, lambda w: np.array([w.sum()]))
+    assert (one.fraction, one.error, one.per_op) == (1.0, 0.0, None)
