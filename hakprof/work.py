@@ -53,7 +53,8 @@ def benchmark_work(
         )
 
     iters = size.iters or benchmark.iters_timed
-    return Work(target(iters, counted=False), iters, benchmark.iters_counted[0], target)
+    first = min(benchmark.iters_counted[0], iters)
+    return Work(target(iters, counted=False), iters, first, target)
 
 
 def program_work(words: Sequence[str], size: Size, env: Mapping[str, str]) -> Work:

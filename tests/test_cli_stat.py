@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from hakprof.cli.main import main
 from hakprof.errors import InputError
 from hakprof.model import Absent, Kind, Verdict
 from hakprof.render import json_
@@ -86,7 +87,8 @@ def test_instructions_are_exact_and_net_of_the_harness(tmp_path: Path) -> None:
 @pytest.mark.skipif(not shutil.which("valgrind"), reason="valgrind is missing")
 def test_models_are_simulated_on_request_and_called_so(tmp_path: Path) -> None:
     options = ["--alloc", "glibc", "--backend", "timing", "--simulate", "cache,branch"]
-    figures = report_of(tmp_path, *RANDOM, *options).columns[0].figures
+    short = ["bench_random_mixed", "--iters", "5k", *SHORT]
+    figures = report_of(tmp_path, *short, *options).columns[0].figures
     for name in ("branch_miss_share", "l1d_misses_per_1000_ops"):
         assert figures[name].kind is Kind.SIMULATED
         assert "callgrind" in figures[name].source
@@ -234,15 +236,21 @@ BAD = [
 
 @pytest.mark.parametrize(("code", "words", "arguments"), BAD, ids=[" ".join(b[2]) for b in BAD])
 def test_bad_input_is_one_line_and_a_documented_code(
-    code: int, words: str, arguments: list[str]
+    code: int, words: str, arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     alloc = [] if "--alloc" in arguments else ["--alloc", "glibc"]
-    done = hakprof("stat", *alloc, *arguments)
-    assert done.returncode == code, done.stderr
-    assert words in done.stderr
-    assert done.stderr.count("\n") == 1
-    assert done.stderr.startswith("hakprof: ")
-    assert done.stdout == ""
+    ended = main(["stat", *alloc, *arguments])
+    shown, said = capsys.readouterr()
+    assert ended == code, said
+    assert words in said
+    assert said.count("\n") == 1
+    assert said.startswith("hakprof: ")
+    assert shown == ""
+
+
+def test_bad_input_ends_the_process_with_that_code() -> None:
+    done = hakprof("stat", "bench_random_mixd")
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
 
 
 def test_a_library_of_another_architecture_is_refused(tmp_path: Path) -> None:
