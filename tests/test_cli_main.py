@@ -34,3 +34,14 @@ def test_help_imports_neither_typer_nor_numpy() -> None:
     modules = shown.stdout.splitlines()[-1]
     assert "'numpy'" not in modules
     assert "'typer'" not in modules
+
+
+def test_ctrl_c_outside_of_a_measurement_is_130(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_args: object, **_options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("hakprof.stat.measure", interrupted)
+    assert cli.main(["stat", "bench_tiny"]) == 130
+    assert capsys.readouterr().err == "hakprof: interrupted\n"

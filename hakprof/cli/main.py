@@ -9,7 +9,7 @@ import os
 import sys
 from importlib.metadata import version
 
-from hakprof.errors import HakprofError, UsageError
+from hakprof.errors import HakprofError, InterruptedRunError, UsageError
 
 COMMANDS: dict[str, str] = {
     "stat": "measure a benchmark or a program on one allocator or several",
@@ -20,6 +20,7 @@ COMMANDS: dict[str, str] = {
     "record": "record where a benchmark or a program spends time and instructions",
     "hotspots": "what was recorded, by stage, library and function",
     "compare": "several allocators on one target, and which differences are real",
+    "matrix": "many comparisons from one file, resumed where it stopped, as table and page",
     "ab": "one change before and after, and whether it did what was claimed",
     "sweep": "throughput over thread counts, sizes or working sets, and what limits it",
     "memory": "mapped, resident and returned memory over time, and the calls behind it",
@@ -73,7 +74,7 @@ def _dispatch(args: list[str]) -> int:
         )
     module = importlib.import_module(f"hakprof.cli.{name.replace('-', '_')}")
     try:
-        module.app(args=args[1:], prog_name=f"hakprof {name}", standalone_mode=False)
+        code = module.app(args=args[1:], prog_name=f"hakprof {name}", standalone_mode=False)
     except HakprofError:
         raise
     except Exception as error:
@@ -82,6 +83,8 @@ def _dispatch(args: list[str]) -> int:
             raise
         advice = f"hakprof {name} --help explains it"
         raise UsageError(error.format_message().rstrip("."), advice=advice) from error
+    if code == InterruptedRunError.exit_code:  # typer catches Ctrl-C and returns this
+        raise InterruptedRunError("interrupted")
     return 0
 
 

@@ -36,6 +36,7 @@ class Axis:
     log: bool = False
     ticks: tuple[float, ...] = ()  # where the marks go; chosen if empty
     from_zero: bool = False
+    names: tuple[str, ...] = ()  # of the places 0, 1, ..., for what is no number
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,8 @@ class Scale:
 
     def show(self, value: float) -> str:
         """A tick's label, in the unit of the axis, without useless digits."""
+        if self.axis.names:
+            return self.axis.names[round(value)]
         text = units.show(value, self.axis.unit)
         number, _, name = text.partition(" ")
         if "." in number:
@@ -99,6 +102,8 @@ def _scale(axis: Axis, values: Iterable[float]) -> Scale:
     if axis.log:
         margin = max((high / low) ** 0.05, 1.05)
         return Scale(axis, low / margin, high * margin)
+    if axis.names:
+        return Scale(axis, -0.5, len(axis.names) - 0.5)
     if axis.from_zero:
         low = min(low, 0.0)
     span = (high - low) or abs(high) or 1.0

@@ -39,7 +39,7 @@ def verdicts(comparison: ComparisonReport) -> str:
     if comparison.rows:
         rows = [("", *_headings(comparison)), *((row.arm, *_cells(row)) for row in comparison.rows)]
         lines += [*table(rows, (False, False, True, True, True)), ""]
-    lines += labelled(list(_notes(comparison)))
+    lines += labelled(list(notes(comparison)))
     return "\n".join(lines) + "\n"
 
 
@@ -50,7 +50,7 @@ def markdown(comparison: ComparisonReport) -> str:
     target = comparison.report.target
     head = f"### {target.name}, {target.threads} thread{'s' if target.threads != 1 else ''}"
     lines = [head, "", *(f"| {' | '.join(row)} |" for row in rows), ""]
-    lines += [f"- {label}: {note}" for label, note in _notes(comparison)]
+    lines += [f"- {label}: {note}" for label, note in notes(comparison)]
     return "\n".join(lines) + "\n"
 
 
@@ -84,7 +84,8 @@ def _times(ratio: float | None) -> str:
     return "-" if ratio is None else f"{ratio:.3f}x"
 
 
-def _notes(comparison: ComparisonReport) -> Iterator[tuple[str, str]]:
+def notes(comparison: ComparisonReport) -> Iterator[tuple[str, str]]:
+    """(label, sentence): winner, findings, noise, and the arms without a verdict."""
     if comparison.winner:
         yield "winner", f"{comparison.winner}: faster than each other arm"
     elif len(comparison.rows) > 1:

@@ -1,0 +1,121 @@
+import json
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+
+from hakprof import comparison, matrix
+from hakprof.cli.main import main
+from hakprof.errors import InputError, UsageError
+from hakprof.measurement import Tell
+from hakprof.render import matrix as pages
+from hakprof.stat import Request
+
+FILE = """
+allocators = ["glibc", "hakmem"]
+budget = "1s"
+[[cell]]
+target = "bench_tiny"
+threads = [1, 2]
+iters = "2k"
+args = ["--warmup", "100"]
+[[cell]]
+program = ["sh", "-c", "exit 0"]
+"""
+
+
+@pytest.fixture(autouse=True)
+def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HAKPROF_HOME", str(tmp_path / "home"))
+
+
+def write(tmp_path: Path, text: str = FILE) -> Path:
+    path = tmp_path / "matrix.toml"
+    path.write_text(text)
+    return path
+
+
+def silent(_phase: str, _share: float) -> None:
+    pass
+
+
+def test_a_matrix_runs_resumes_and_renders(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(tmp_path)
+    measured = []
+    measure = comparison.measure
+
+    def interrupted(request: Request, tell: Tell) -> comparison.Outcome:
+        if len(measured) == 1:
+            raise KeyboardInterrupt
+        measured.append(request.work.target)
+        return measure(request, tell)
+
+    monkeypatch.setattr(comparison, "measure", interrupted)
+    assert main(["matrix", str(path)]) == 130
+    monkeypatch.setattr(comparison, "measure", measure)
+    page, document = tmp_path / "page.html", tmp_path / "m.json"
+    assert main(["matrix", str(path), "--html", str(page), "--json", str(document)]) == 0
+    shown = capsys.readouterr().out
+    assert "bench_tiny, 2 threads" in shown
+    cells = json.loads(document.read_text())["cells"]
+    assert [cell["report"]["target"]["threads"] for cell in cells] == [1, 2, 1]
+    assert cells[0]["report"]["run"] == 1
+    assert_self_contained(page.read_text())
+    assert main(["matrix", str(path), "--markdown", str(tmp_path / "m.md")]) == 0
+    assert (tmp_path / "m.md").read_text().count("| hakmem |") == 3
+
+
+def assert_self_contained(page: str) -> None:
+    assert "http" not in page.replace("http://www.w3.org/2000/svg", "")
+    assert "src=" not in page
+    assert "<script" not in page
+    pictures = page.split("<svg")[1:]
+    assert len(pictures) == 1 + 2 * 3
+    for picture in pictures:
+        ET.fromstring("<svg" + picture.partition("</svg>")[0] + "</svg>")  # noqa: S314 (ours)
+
+
+def test_a_finished_cell_is_not_run_again_until_something_changes(tmp_path: Path) -> None:
+    loaded = matrix.load(write(tmp_path, FILE.partition("[[cell]]\nprogram")[0]))
+    run = matrix.Run(loaded, tmp_path / "results", ("test",))
+    assert len(list(run.measure(silent))) == 2
+    assert list(run.measure(silent)) == []
+    longer = FILE.partition("[[cell]]\nprogram")[0].replace("2k", "3k")
+    other = matrix.Run(matrix.load(write(tmp_path, longer)), tmp_path / "results", ("test",))
+    assert other.finished() == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("allocators = [", "matrix.toml"),
+        ('allocators = ["glibc"]\n[[cell]]\ntarget = "larson"', "two allocators"),
+        ('allocators = ["glibc", "hakmem"]\ncell = []', "two allocators"),
+        ('allocators = ["glibc", "hakmem"]\n[[cell]]', "a target or a program"),
+        ('allocators = ["glibc", "hakmem"]\n[[cell]]\ntarget = 3', r"cell\[0\].target"),
+    ],
+)
+def test_a_broken_file_is_explained(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        matrix.load(write(tmp_path, text))
+
+
+def test_an_unknown_benchmark_is_found_before_anything_runs(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="larsen"):
+        matrix.load(write(tmp_path, FILE.replace('"bench_tiny"', '"larsen"')))
+
+
+def test_a_broken_result_names_its_file(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path = write(tmp_path)
+    run = matrix.Run(matrix.load(path), tmp_path / "matrix.toml.results", ("test",))
+    run.document(run.matrix.cells[0]).write_text("{")
+    assert main(["matrix", str(path)]) == 7
+    assert "remove the file" in capsys.readouterr().err
+
+
+def test_nothing_finished_is_a_page_too() -> None:
+    empty = matrix.MatrixReport(matrix.SCHEMA, ())
+    assert "no comparison is finished" in pages.html(empty)
+    assert pages.render(empty) == "\n"
