@@ -1,27 +1,22 @@
-/* The harness: arguments, warm-up, the region of interest on every thread, the report.
+/* The harness: warm-up, the region of interest on every thread, the report.
  *
  * Nothing here allocates from the allocator under test between the warm-up and the report. */
-#include "bench.h"
-
 #include "../tools/line.h"
+#include "bench_harness.h"
 
 #include <errno.h>
 #include <inttypes.h>
-#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
-#include <time.h>
 #include <unistd.h>
 
 /* Defined by whatever is preloaded and wants to know where the region begins and ends. */
 extern void hakroi_begin(void) __attribute__((weak));
 extern void hakroi_end(void) __attribute__((weak));
 void bench_roi(struct bench_thread *self, uint64_t iters);
-
-enum { CLOCK_WINDOWS = 15, CLOCK_TURNS = 2500, CLOCK_ADDS_A_TURN = 16 };
 
 struct worker {
     struct bench_thread thread;
@@ -30,9 +25,9 @@ struct worker {
 };
 
 static struct {
-    uint64_t iters, warmup, threads;
+    struct bench_lengths lengths;
     int calibrate, perf_control, perf_ack;
-    double clock_hz[2];
+    struct bench_core before, after;
     uint64_t cpu_ns, minor_faults; /* of the whole process in the region */
     pthread_barrier_t barrier;
     struct worker *workers;
@@ -78,151 +73,6 @@ void bench_spawn(pthread_t *handle, struct bench_thread *self, void *(*body)(voi
     }
 }
 
-/* ---- options ---- */
-
-static void use(void) {
-    printf("Usage: %s [OPTIONS]", benchmark.name);
-    for (const struct bench_option *o = benchmark.options; o->name; o++) {
-        if (o->positional) {
-            printf(" [%s]", o->name);
-        }
-    }
-    printf("\n%s\n\n  --iters N     %s (default %" PRIu64 ")\n", benchmark.summary,
-           benchmark.iteration, benchmark.default_iters);
-    printf("  --warmup N    the same work before the measured region (default: a tenth)\n");
-    printf("  --threads N   %u to %d (default %u)\n", benchmark.min_threads, BENCH_MAX_THREADS,
-           benchmark.default_threads);
-    for (const struct bench_option *o = benchmark.options; o->name; o++) {
-        if (!o->value) {
-            continue;
-        }
-        printf("  --%-10s  %s (default ", o->name, o->meaning);
-        if (o->choices) {
-            printf("%s; one of", o->choices[*o->value]);
-            for (const char *const *word = o->choices; *word; word++) {
-                printf(" %s", *word);
-            }
-            puts(")");
-        } else {
-            printf("%" PRIu64 ")\n", *o->value);
-        }
-    }
-    exit(0);
-}
-
-static void set_option(const struct bench_option *option, const char *text) {
-    if (option->choices) {
-        for (uint64_t i = 0; option->choices[i]; i++) {
-            if (strcmp(option->choices[i], text) == 0) {
-                *option->value = i;
-                return;
-            }
-        }
-        bench_refuse("unknown %s '%s'; --help lists them", option->name, text);
-    }
-    char *end = NULL;
-    errno = 0;
-    const uint64_t number = strtoull(text, &end, 10);
-    if (*text < '0' || *text > '9' || *end || errno || number < option->min ||
-        number > option->max) {
-        bench_refuse("%s: '%s' is not a number from %" PRIu64 " to %" PRIu64, option->name, text,
-                     option->min, option->max);
-    }
-    *option->value = number;
-}
-
-static const struct bench_option *find_option(const struct bench_option *table, const char *name) {
-    while (table->name && strcmp(table->name, name) != 0) {
-        table++;
-    }
-    return table->name ? table : NULL;
-}
-
-static void parse(int argc, char **argv) {
-    const struct bench_option common[] = {
-        {"iters", "", &run.iters, 1, UINT64_MAX / 2, NULL, 0},
-        {"warmup", "", &run.warmup, 0, UINT64_MAX / 2, NULL, 0},
-        {"threads", "", &run.threads, benchmark.min_threads, BENCH_MAX_THREADS, NULL, 0},
-        BENCH_OPTIONS_END,
-    };
-    const struct bench_option *bare = benchmark.options;
-    run.iters = benchmark.default_iters;
-    run.warmup = UINT64_MAX;
-    run.threads = benchmark.default_threads;
-    for (int i = 1; i < argc; i++) {
-        const char *word = argv[i];
-        if (strcmp(word, "--help") == 0) {
-            use();
-        }
-        const int named = strncmp(word, "--", 2) == 0;
-        while (!named && bare->name && !bare->positional) {
-            bare++;
-        }
-        const char *name = named ? word + 2 : bare->name;
-        const struct bench_option *option = name ? find_option(common, name) : NULL;
-        option = option || !name ? option : find_option(benchmark.options, name);
-        if (!option) {
-            bench_refuse("unexpected '%s'; --help lists the options", word);
-        }
-        if (named && ++i == argc) {
-            bench_refuse("option '%s' needs a value", word);
-        }
-        set_option(option, argv[i]);
-        bare += !named;
-    }
-    if (run.warmup == UINT64_MAX) {
-        run.warmup = run.iters / 10;
-    }
-}
-
-/* ---- clocks ---- */
-
-static uint64_t nanoseconds(clockid_t clock) {
-    struct timespec now;
-    clock_gettime(clock, &now);
-    return (uint64_t)now.tv_sec * 1000000000U + (uint64_t)now.tv_nsec;
-}
-
-/* One addition that needs the result of the one before: one cycle on every machine of today.
- * Both operands are registers, because some cores resolve additions of a constant early. */
-#define ADD_AFTER(x, y)                                                                            \
-    (x) += (y);                                                                                    \
-    __asm__ volatile("" : "+r"(x))
-#define ADD_AFTER_4(x, y)                                                                          \
-    ADD_AFTER(x, y);                                                                               \
-    ADD_AFTER(x, y);                                                                               \
-    ADD_AFTER(x, y);                                                                               \
-    ADD_AFTER(x, y)
-
-static double clock_window(void) {
-    uint64_t sum = 0, addend = 1;
-    __asm__ volatile("" : "+r"(addend));
-    const uint64_t begin = nanoseconds(CLOCK_MONOTONIC);
-    for (int turn = 0; turn < CLOCK_TURNS; turn++) {
-        ADD_AFTER_4(sum, addend);
-        ADD_AFTER_4(sum, addend);
-        ADD_AFTER_4(sum, addend);
-        ADD_AFTER_4(sum, addend);
-    }
-    const uint64_t spent = nanoseconds(CLOCK_MONOTONIC) - begin;
-    return (double)CLOCK_TURNS * CLOCK_ADDS_A_TURN * 1e9 / (double)(spent ? spent : 1);
-}
-
-static int by_value(const void *a, const void *b) {
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-/* The core's clock now: the median of windows of some 10 us, each shorter than a timer tick. */
-static double clock_hz(void) {
-    double window[CLOCK_WINDOWS];
-    for (int i = 0; i < CLOCK_WINDOWS; i++) {
-        window[i] = clock_window();
-    }
-    qsort(window, CLOCK_WINDOWS, sizeof window[0], by_value);
-    return window[CLOCK_WINDOWS / 2];
-}
-
 /* ---- perf's control pipe ---- */
 
 static void open_perf_control(void) {
@@ -259,7 +109,7 @@ __attribute__((noinline)) void bench_roi(struct bench_thread *self, uint64_t ite
 }
 
 static void meet(void) {
-    if (run.threads > 1) {
+    if (run.lengths.threads > 1) {
         pthread_barrier_wait(&run.barrier);
     }
 }
@@ -271,17 +121,17 @@ static uint64_t minor_faults(void) {
 }
 
 static void enter_region(struct worker *self) {
-    self->begin_ns = nanoseconds(CLOCK_MONOTONIC);
+    self->begin_ns = bench_ns(CLOCK_MONOTONIC);
     if (hakroi_begin) {
         hakroi_begin();
     }
     BENCH_MARK_BEGIN();
-    bench_roi(&self->thread, run.iters);
+    bench_roi(&self->thread, run.lengths.iters);
     BENCH_MARK_END();
     if (hakroi_end) {
         hakroi_end();
     }
-    self->end_ns = nanoseconds(CLOCK_MONOTONIC);
+    self->end_ns = bench_ns(CLOCK_MONOTONIC);
 }
 
 static void *work(void *argument) {
@@ -291,71 +141,60 @@ static void *work(void *argument) {
         benchmark.start(&self->thread);
     }
     meet();
-    if (run.warmup) {
-        benchmark.work(&self->thread, run.warmup);
+    if (run.lengths.warmup) {
+        benchmark.work(&self->thread, run.lengths.warmup);
     }
     self->thread.allocs = self->thread.frees = self->thread.reallocs = 0;
     self->thread.bytes = self->thread.turns = 0;
     meet();
     if (first) {
-        run.clock_hz[0] = run.calibrate ? clock_hz() : 0;
+        if (run.calibrate) {
+            run.before = bench_calibrate();
+        }
         tell_perf("enable\n");
         run.minor_faults = minor_faults();
-        run.cpu_ns = nanoseconds(CLOCK_PROCESS_CPUTIME_ID);
+        run.cpu_ns = bench_ns(CLOCK_PROCESS_CPUTIME_ID);
     }
     meet();
     enter_region(self);
     meet();
     if (first) {
-        run.cpu_ns = nanoseconds(CLOCK_PROCESS_CPUTIME_ID) - run.cpu_ns;
+        run.cpu_ns = bench_ns(CLOCK_PROCESS_CPUTIME_ID) - run.cpu_ns;
         run.minor_faults = minor_faults() - run.minor_faults;
         tell_perf("disable\n");
-        run.clock_hz[1] = run.calibrate ? clock_hz() : 0;
+        if (run.calibrate) {
+            run.after = bench_calibrate();
+        }
     }
     return NULL;
 }
 
 static void run_workers(void) {
-    run.workers = bench_reserve(run.threads * sizeof *run.workers);
-    pthread_barrier_init(&run.barrier, NULL, (unsigned)run.threads);
-    for (unsigned i = 0; i < run.threads; i++) {
+    run.workers = bench_reserve(run.lengths.threads * sizeof *run.workers);
+    pthread_barrier_init(&run.barrier, NULL, (unsigned)run.lengths.threads);
+    for (unsigned i = 0; i < run.lengths.threads; i++) {
         run.workers[i].thread.index = i;
         run.workers[i].thread.random = 12345 + i;
     }
-    bench_null_prepare((unsigned)run.threads);
+    bench_null_prepare((unsigned)run.lengths.threads);
     if (benchmark.prepare) {
-        benchmark.prepare((unsigned)run.threads);
+        benchmark.prepare((unsigned)run.lengths.threads);
     }
-    for (unsigned i = 1; i < run.threads; i++) {
+    for (unsigned i = 1; i < run.lengths.threads; i++) {
         bench_spawn(&run.workers[i].handle, &run.workers[i].thread, work);
     }
     bench_null_enter(0);
     work(&run.workers[0]); /* one thread only: the process stays single-threaded */
-    for (unsigned i = 1; i < run.threads; i++) {
+    for (unsigned i = 1; i < run.lengths.threads; i++) {
         pthread_join(run.workers[i].handle, NULL);
     }
 }
 
 /* ---- the report ---- */
 
-static void add_options(struct line *line) {
-    const char *comma = "";
-    for (const struct bench_option *o = benchmark.options; o->name; o++) {
-        if (!o->value) {
-            continue;
-        }
-        if (o->choices) {
-            line_add(line, "%s\"%s\":\"%s\"", comma, o->name, o->choices[*o->value]);
-        } else {
-            line_add(line, "%s\"%s\":%" PRIu64, comma, o->name, *o->value);
-        }
-        comma = ",";
-    }
-}
-
 static struct worker total(void) {
     struct worker sum = {.begin_ns = UINT64_MAX};
-    for (unsigned i = 0; i < run.threads; i++) {
+    for (unsigned i = 0; i < run.lengths.threads; i++) {
         const struct worker *one = &run.workers[i];
         sum.thread.allocs += one->thread.allocs;
         sum.thread.frees += one->thread.frees;
@@ -381,9 +220,9 @@ static void report(void) {
     const char *harness_only = "false";
 #endif
     line_add(&line, "{\"hakbench\":1,\"benchmark\":\"%s\",\"args\":{", benchmark.name);
-    add_options(&line);
+    bench_add_options(&line);
     line_add(&line, "},\"harness_only\":%s,\"threads\":%" PRIu64 ",\"iters\":%" PRIu64 ",",
-             harness_only, run.threads, run.iters);
+             harness_only, run.lengths.threads, run.lengths.iters);
     line_add(&line,
              "\"ops\":%" PRIu64 ",\"allocs\":%" PRIu64 ",\"frees\":%" PRIu64
              ",\"reallocs\":%" PRIu64 ",",
@@ -395,7 +234,9 @@ static void report(void) {
     line_add(&line, "\"roi_minor_faults\":%" PRIu64 ",\"checksum\":\"%016" PRIx64 "\"",
              run.minor_faults, sum->random);
     if (run.calibrate) {
-        line_add(&line, ",\"clock_hz\":[%.0f,%.0f]", run.clock_hz[0], run.clock_hz[1]);
+        line_add(&line, ",\"clock_hz\":[%.0f,%.0f]", run.before.hz, run.after.hz);
+        line_add(&line, ",\"adds_per_cycle\":{\"before\":%.3f,\"after\":%.3f}",
+                 run.before.adds_per_cycle, run.after.adds_per_cycle);
     }
     if (benchmark.report) {
         benchmark.report(&line);
@@ -410,7 +251,7 @@ static void report(void) {
 int main(int argc, char **argv) {
     const char *calibrate = getenv("HAKBENCH_CLOCK");
     run.calibrate = !(calibrate && strcmp(calibrate, "0") == 0);
-    parse(argc, argv);
+    run.lengths = bench_parse(argc, argv);
     open_perf_control();
     run_workers();
     report();
