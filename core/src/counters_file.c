@@ -220,7 +220,9 @@ struct hk_block *hk_counters_join(void) {
     return block;
 }
 
-void hk_block_end(struct hk_block *block) {
+/* One word after the other, so that a process that is killed meanwhile has at most one word twice.
+ */
+static void move_counts(struct hk_block *block) {
     struct hk_file_header *header = &hk_file->header;
     uint64_t *from = (uint64_t *)&block->counts;
     uint64_t *to = (uint64_t *)&hk_file->ended.counts;
@@ -232,10 +234,10 @@ void hk_block_end(struct hk_block *block) {
         }
     }
     __atomic_store_n(&header->moves, header->moves + 1, __ATOMIC_SEQ_CST);
-    if (block == hk_shared_block) {
-        return;
-    }
-    header->threads_ended++;
+}
+
+static void release_block(struct hk_block *block) {
+    hk_file->header.threads_ended++;
     __atomic_store_n(&block->state, HK_BLOCK_FREE, __ATOMIC_RELEASE);
     uint64_t index = (uint64_t)((char *)block - (char *)hk_block_at(0)) / HK_BLOCK_BYTES;
     if (index < registry.lowest_free) {
@@ -251,7 +253,8 @@ void hk_counters_leave(void) {
     uint64_t signals;
     hk_counters_lock(&signals);
     hk_own_block = hk_shared_block;
-    hk_block_end(block);
+    move_counts(block);
+    release_block(block);
     hk_counters_unlock(&signals);
 }
 
@@ -295,22 +298,23 @@ bool hk_file_withdraw(void) {
 }
 
 void hk_file_fork(void) {
-    struct hk_block *own = hk_own_block;
-    uint64_t ended_before = hk_file->header.threads_ended;
-    for (uint64_t i = 0; i < hk_file->header.blocks; i++) {
-        if (hk_block_at(i) != own && hk_block_at(i)->state == HK_BLOCK_LIVE) {
-            hk_block_end(hk_block_at(i));
+    struct hk_file_header *header = &hk_file->header;
+    uint64_t ended_before = header->threads_ended;
+    for (uint64_t i = 0; i < header->blocks; i++) {
+        struct hk_block *block = hk_block_at(i);
+        if (block->state == HK_BLOCK_LIVE) {
+            move_counts(block);
+            if (block != hk_own_block && block != hk_shared_block) {
+                release_block(block);
+            }
         }
     }
     hk_file->base.counts = hk_file->ended.counts;
-    if (own != NULL) {
-        for (size_t i = 0; i < HK_COUNT_WORDS; i++) {
-            ((uint64_t *)&hk_file->base.counts)[i] += ((const uint64_t *)&own->counts)[i];
-        }
-        own->tid = (uint32_t)syscall(SYS_gettid);
+    header->threads_lost += header->threads_ended - ended_before;
+    header->threads_ended = 0;
+    if (hk_own_block != NULL) {
+        hk_own_block->tid = (uint32_t)syscall(SYS_gettid);
     }
-    hk_file->header.threads_lost += hk_file->header.threads_ended - ended_before;
-    hk_file->header.threads_ended = 0;
     hk_file_sign();
 }
 

@@ -59,10 +59,6 @@ extern struct hk_counter_file *hk_file;
 
 struct hk_block *hk_block_at(uint64_t index);
 
-/* Adds the block's counts to those of the threads that ended and frees it. One word after the
- * other, so that a process that is killed meanwhile has at most one word twice. Needs the lock. */
-void hk_block_end(struct hk_block *block);
-
 uint64_t hk_now_ns(void); /* CLOCK_REALTIME */
 
 /* Puts process ids and the time into the header. */

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from hakprof.counters.binary import HEADER_BYTES, MAGIC, parse_header, parse_live
 from hakprof.counters.document import parse_document
-from hakprof.counters.dump import Dump
+from hakprof.counters.dump import Dump, State
 from hakprof.errors import InputError
 
 MAX_FILE_BYTES = 1 << 30
@@ -47,7 +47,13 @@ def _read_folder(folder: Path) -> list[Dump]:
                 advice="run the program with HAKMEM_COUNTERS=FOLDER/ and libhakmem-counters.so",
             )
         )
-    return sorted(dumps, key=lambda dump: (dump.started_ns, dump.pid))
+    # A process may have been dumped on demand before: its last word counts.
+    last = {(dump.pid, dump.started_ns): dump for dump in sorted(dumps, key=_lateness)}
+    return sorted(last.values(), key=lambda dump: (dump.started_ns, dump.pid))
+
+
+def _lateness(dump: Dump) -> tuple[bool, int]:
+    return dump.state is not State.RUNNING, dump.written_ns
 
 
 def read_file(path: Path) -> list[Dump]:

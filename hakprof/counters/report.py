@@ -50,7 +50,7 @@ def report_on(dumps: Sequence[Dump], schema: Schema) -> CounterReport:
     tables = all_tables(view, meanings(schema))
     if len(dumps) == 1:
         tables.append(thread_table(dumps[0]))
-        verdicts = [verdict(check, dumps[0]) for check in checks[0]]
+        verdicts = _verdicts(dumps[0], checks[0])
     else:
         verdicts = [_summary(d, c) for d, c in zip(dumps, checks, strict=True)]
         tables.insert(0, process_table(dumps, [view_of(dump) for dump in dumps], verdicts))
@@ -169,6 +169,22 @@ def _facts(dump: Dump) -> dict[str, str]:
         "forked": f"from {dump.parent_pid}: its counts are left out" if dump.inherited else "",
     }
     return {name: text for name, text in facts.items() if text}
+
+
+def _verdicts(dump: Dump, checks: Sequence[Check]) -> list[str]:
+    """Those that do not hold, a line each; the others in one."""
+    lines = [verdict(check, dump) for check in checks if check.breaches]
+    for text, found in (
+        ("hold", [c for c in checks if c.holds]),
+        (
+            "need a look at the heap at rest, which this dump has not",
+            [c for c in checks if c.missing],
+        ),
+    ):
+        if found:
+            names = ", ".join(check.identity.name for check in found)
+            lines.append(f"{len(found)} of {len(checks)} {text}: {names}")
+    return lines
 
 
 def _summary(dump: Dump, checks: Sequence[Check]) -> str:

@@ -329,15 +329,15 @@ def process_table(dumps: Sequence[Dump], views: Sequence[View], verdicts: Sequen
         command = dump.info.get("command")
         words = command if isinstance(command, list) else []
         hit = share(view.sum("cache_hit"), view.sum(*SMALL_ALLOCS))
-        text = " ".join(str(word) for word in words)[:60]
-        rows.append((str(dump.pid), text, str(dump.state), view.allocs, view.frees, hit, verdict))
+        text = " ".join(str(word) for word in words)
+        rows.append((str(dump.pid), str(dump.state), verdict, view.allocs, view.frees, hit, text))
     columns = (
         Column("process", TEXT),
-        Column("command", TEXT),
         Column("state", TEXT),
+        Column("identities", TEXT),
         Column("allocs", Unit.COUNT),
         Column("frees", Unit.COUNT),
         Column("hit rate", Unit.FRACTION),
-        Column("identities", TEXT),
+        Column("command", TEXT),
     )
     return Table("processes", "Processes", columns, tuple(rows))
