@@ -3,8 +3,8 @@
  *     churn SEED THREADS OPS LARGEST ENDING
  *
  * After a barrier the counters are dumped to before.json, after the work to after.json, and the
- * program's own counts are printed. ENDING: exit, _exit, kill, abort, fork, exec, wait, leave (one
- * thread stays blocked). Threads also come and go before that, to leave dead ones behind. */
+ * program's own counts are printed. ENDING: exit, _exit, kill, abort, signal (twice), fork, exec, wait, leave
+ * (one thread stays blocked). Threads also come and go before that, to leave dead ones behind. */
 #define _GNU_SOURCE
 #include <malloc.h>
 #include <pthread.h>
@@ -96,7 +96,8 @@ static void *short_life(void *argument) {
 }
 
 static void *blocked(void *argument) {
-    free(malloc(100));
+    uint64_t state = seed;
+    step(&state);
     pthread_barrier_wait(argument);
     pause();
     return NULL;
@@ -141,6 +142,9 @@ static void end(const char *ending, char *self) {
         raise(SIGKILL);
     } else if (!strcmp(ending, "abort")) {
         abort();
+    } else if (!strcmp(ending, "signal")) {
+        raise(SIGUSR1);
+        raise(SIGUSR1);
     } else if (!strcmp(ending, "fork")) {
         fork_and_work();
     } else if (!strcmp(ending, "exec")) {
