@@ -143,7 +143,7 @@ def column_of(measured: Measured, harness: Mapping[str, Series | Absent] | None)
         values={n: tuple(s.values.values()) for n, s in every.items() if isinstance(s, Series)},
         noise_floor=noise,
         proof=measured.proof,
-        findings=findings_of(measured.arm.target, shown, net, noise),
+        findings=findings_of(shown, net, noise),
         problem="; ".join(dict.fromkeys(problems)),
     )
 

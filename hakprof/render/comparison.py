@@ -7,30 +7,14 @@ from hakprof.compare import Judgement
 from hakprof.comparison import ComparisonReport, Row, findings
 from hakprof.render import text
 from hakprof.render.table import labelled, table
-from hakprof.report import Report
 
 
 def render(comparison: ComparisonReport) -> str:
     """The figures as `hakprof stat` shows them, then the verdicts and what they rest on."""
     report = comparison.report
     parts = [text.heading(report), *text.side_by_side(report), text.calls(report)]
-    parts += [text.sources(report), labelled(list(_trust(report)))]
+    parts += [text.sources(report), labelled(list(text.trust(report)))]
     return "".join("\n".join(part) + "\n\n" for part in parts if part) + verdicts(comparison)
-
-
-def _trust(report: Report) -> Iterator[tuple[str, str]]:
-    """Findings and proofs of each arm; the evidence only where it proves nothing."""
-    proven = [column.arm.name for column in report.columns if column.proven]
-    if proven:
-        yield "proof", f"{', '.join(proven)} served the calls of {_whose(len(proven))}"
-    for column in report.columns:
-        if column.proof and not column.proven:
-            yield from text.proof_lines(column.proof)
-        yield from (("finding", f"{column.arm.name}: {finding}") for finding in column.findings)
-
-
-def _whose(arms: int) -> str:
-    return "its arm" if arms == 1 else "their arms"
 
 
 def verdicts(comparison: ComparisonReport) -> str:

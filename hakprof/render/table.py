@@ -20,6 +20,17 @@ def table(rows: Sequence[Sequence[str]], right: Sequence[bool]) -> list[str]:
     return lines
 
 
+def wrapped(text: str, indent: str = "  ") -> list[str]:
+    """A sentence over several lines, all but the first indented. Long paths stay whole."""
+    return textwrap.wrap(
+        text,
+        WIDTH,
+        subsequent_indent=indent,
+        break_on_hyphens=False,
+        break_long_words=False,
+    )
+
+
 def labelled(rows: Sequence[tuple[str, str]], width: int = WIDTH) -> list[str]:
     """`label  text`, the text wrapped and indented to its own left edge."""
     edge = max((len(label) for label, _ in rows), default=0) + len(GAP)

@@ -7,7 +7,7 @@ from hakprof.census import Census
 from hakprof.figures import MODELS
 from hakprof.metrics import IPC, TITLES
 from hakprof.model import Absent, Figure, Kind, Proof, Verdict
-from hakprof.render.table import labelled, table
+from hakprof.render.table import labelled, table, wrapped
 from hakprof.report import Column, Report
 from hakprof.units import Unit
 
@@ -30,16 +30,14 @@ def heading(report: Report) -> list[str]:
     """What ran on what, how often."""
     names = ", ".join(_named(column) for column in report.columns)
     runs = min((column.runs for column in report.columns), default=0)
-    words = [
-        f"{runs} run{_s(runs)}"
-        + (", each beside a run of the harness alone" * bool(report.harness))
-    ]
+    beside = ", each beside a run of the harness alone" if report.harness else ""
+    words = [f"{runs} run{_s(runs)}{beside}"]
     ops = next((column.ops for column in report.columns if column.ops), None)
     if report.target.is_benchmark:
         words.insert(0, f"{report.target.threads} thread{_s(report.target.threads)}")
     if ops:
         words.insert(-1, f"{ops:,.0f} ops a run")
-    return [f"{report.target.name} on {names}", ", ".join(words)]
+    return [*wrapped(f"{report.target.name} on {names}"), ", ".join(words)]
 
 
 def _s(count: int) -> str:
@@ -149,12 +147,29 @@ def footer(report: Report) -> list[str]:
     if floors:
         text = f"{units.show_percent(max(floors))}: by chance alone, two such measurements differ"
         rows.append(("noise floor", f"{text} by so much (time per {_unit_of_work(report)})"))
+    return labelled([*rows, *trust(report)])
+
+
+def trust(report: Report) -> Iterator[tuple[str, str]]:
+    """Findings, each once with the arms that it holds for; then the proofs.
+
+    The evidence is spelled out for one arm alone and where it proves nothing.
+    """
     several = len(report.columns) > 1
+    findings: dict[str, list[str]] = {}
     for column in report.columns:
-        of = f"{column.arm.name}: " if several else ""
-        rows += [("finding", of + text) for text in column.findings]
-        rows += proof_lines(column.proof) if column.proof else []
-    return labelled(rows)
+        for text in column.findings:
+            findings.setdefault(text, []).append(column.arm.name)
+    for text, names in findings.items():
+        yield "finding", f"{', '.join(names)}: {text}" if several else text
+    proven = [column for column in report.columns if column.proven] if several else []
+    if proven:
+        arms = ", ".join(column.arm.name for column in proven)
+        checks = dict.fromkeys(e.check for c in proven if c.proof for e in c.proof.evidence)
+        yield "proof", f"{arms} served the calls of their own columns ({', '.join(checks)})"
+    for column in report.columns:
+        if column.proof and column not in proven:
+            yield from proof_lines(column.proof)
 
 
 def _unit_of_work(report: Report) -> str:
