@@ -83,6 +83,13 @@ def test_hands_a_signal_on() -> None:
     assert done.returncode == 5
 
 
+def test_waits_though_its_starter_ignores_the_end_of_children() -> None:
+    start = ["env", "--ignore-signal=CHLD", *hakrun("--account", "FD")]
+    done, [line] = run_with_pipe(start, ["sh", "-c", "sleep 0.05; exit 3"], check=False)
+    assert done.returncode == 3
+    assert line["wall_ns"] > 50_000_000
+
+
 def test_what_cannot_be_started_is_told_by_errno() -> None:
     done, [line] = run_with_pipe(hakrun("--account", "FD", "--"), ["/no/such"], check=False)
     assert done.returncode == 127

@@ -147,7 +147,7 @@ static pid_t start(const struct options *options, const int go[2], const int fai
 
 static int supervise(const struct options *options) {
     int go[2], failed[2], status = 0, exec_errno = 0;
-    struct rusage used;
+    struct rusage used = {.ru_maxrss = 0};
     if (pipe2(go, O_CLOEXEC) != 0 || pipe2(failed, O_CLOEXEC) != 0) {
         refuse("cannot start a program:", strerror(errno));
     }
@@ -158,6 +158,7 @@ static int supervise(const struct options *options) {
     if (child < 0) {
         refuse("cannot start a program:", strerror(errno));
     }
+    signal(SIGCHLD, SIG_DFL); /* ignored, it would leave nothing to wait for */
     const int traced = options->trace_fd >= 0 && trace_attach(child, options->trace_fd) == 0;
     const uint64_t begin_ns = now_ns();
     if (write(go[1], "", 1) != 1) {
