@@ -43,7 +43,8 @@ def test_refuted_is_exit_4_and_one_line(
 
 def test_benchmark_by_name(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["verify", "bench_tiny:fifo", "--alloc", "glibc"]) == 0
-    assert "/bench_tiny\n" in capsys.readouterr().out
+    # However the line is broken, which depends on where hakprof is installed.
+    assert "/bench_tiny --iters" in " ".join(capsys.readouterr().out.split())
 
 
 def test_words_behind_the_dashes_are_the_programs(capsys: pytest.CaptureFixture[str]) -> None:
