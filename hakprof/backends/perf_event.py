@@ -35,7 +35,7 @@ def attempt() -> Attempt:
 def _open(kind: int, config: int) -> int:
     number = SYSCALL.get(platform.machine())
     if number is None:
-        return errno.ENOSYS
+        return errno.ENOTSUP
     size = struct.calcsize("IIQQQQQIIQ")  # the first published size of perf_event_attr
     flags = EXCLUDE_KERNEL_AND_HYPERVISOR
     attr = ctypes.create_string_buffer(

@@ -94,9 +94,15 @@ class Qemu:
         ]
         own = next((line for line in lines if line.get("pid") == outcome.pid), None)
         if own is None:
-            raise TargetError(f"{job.target.name}: qemu's plugin wrote no count")
+            raise TargetError(
+                f"{job.target.name}: qemu's plugin wrote no count",
+                advice="the program may have closed its descriptors: use --backend callgrind",
+            )
         if job.target.is_benchmark and own.get("roi") is not True:
-            raise TargetError(f"{job.target.name}: qemu met no marks of a region of interest")
+            raise TargetError(
+                f"{job.target.name}: qemu met no marks of a region of interest",
+                advice="a benchmark must be built on core/bench/bench.h",
+            )
         source = self.label
         if len(lines) > 1:
             source += launch.children_left_out(len(lines) - 1)
