@@ -169,7 +169,7 @@ class Measurement:
     def _take(self, sample: Sample, plan: Plan | None = None) -> None:
         arms = (plan or self.plan).arms
         arm = next(arm for arm in arms if arm.name == sample.arm)
-        if not arm.harness_only and _ran(sample):
+        if not arm.harness_only and sample.audit is not None and _ran(sample):
             sample = replace(sample, proof=judge(arm, sample))
         self.samples.setdefault(sample.arm, []).append(sample)
         self.keeper.keep(sample)
@@ -199,7 +199,7 @@ def judge(arm: Arm, sample: Sample) -> Proof:
             allocator=arm.allocator,
             program=Path(arm.target.argv[0]),
             exit=sample.exit,
-            audit=sample.audit.encode(),
+            audit=(sample.audit or "").encode(),
         )
     )
 

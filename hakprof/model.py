@@ -172,7 +172,8 @@ class Sample:
     report: OpReport | None = None
     proof: Proof | None = None
     problem: str = ""  # why this sample cannot be used; "" if it can
-    audit: str = ""  # what the preloaded audit wrote, line by line (contract 2); proof.py judges it
+    audit: str | None = None
+    """what the preloaded audit wrote (contract 2), which proof.py judges; None if it did not run"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +213,8 @@ class Job:
     cpus: frozenset[int] | None = None
     timeout_s: float = 600.0
     options: Mapping[str, str] = field(default_factory=dict)  # backend's own: {"simulate": "cache"}
+    audit: bool = True
+    """preload the audit of who serves; it allocates, millions of instructions on some allocators"""
 
 
 class CountingBackend(Protocol):

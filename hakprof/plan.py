@@ -56,7 +56,11 @@ class Plan:
         return min(1.0, max(by_count, min(spent_s / self.budget_s, blocks / MIN_BLOCKS)))
 
     def job(self, arm: Arm, index: int, target: Target | None = None) -> Job:
-        """One run of one arm; `target` replaces the arm's own (a longer or shorter one)."""
+        """One run of one arm; `target` replaces the arm's own (a longer or shorter one).
+
+        What is measured from start to exit is measured without the audit: its allocations would be
+        counted too. A run of its own says who serves such a program (Measurement.observe).
+        """
         return Job(
             arm=arm.name,
             index=index,
@@ -65,6 +69,7 @@ class Plan:
             cpus=self.cpus,
             timeout_s=self.timeout_s,
             options=self.options,
+            audit=arm.target.is_benchmark,
         )
 
     def blocks(self) -> Iterator[tuple[int, tuple[Arm, ...]]]:

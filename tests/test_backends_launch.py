@@ -12,6 +12,7 @@ from hakprof import native
 from hakprof.backends import TIMING, launch
 from hakprof.errors import TargetError
 from hakprof.model import Allocator, Exit, ExitKind, Job, Sample, Target
+from hakprof.process import run
 
 GOOD: dict[str, Any] = {
     "hakbench": 1,
@@ -149,16 +150,31 @@ def test_any_program_needs_no_report() -> None:
     assert {reading.name for reading in sample.readings} >= {"wall_ns", "max_rss_bytes"}
 
 
+JEMALLOC = Path("/usr/lib/x86_64-linux-gnu/libjemalloc.so.2")
+needs_jemalloc = pytest.mark.skipif(not JEMALLOC.exists(), reason="jemalloc is not installed")
+
+
+@needs_jemalloc
 def test_allocator_is_preloaded_first_and_the_audit_speaks() -> None:
-    library = Path("/usr/lib/x86_64-linux-gnu/libjemalloc.so.2")
-    if not library.exists():
-        pytest.skip("jemalloc is not installed")
-    code = "import os; print(os.environ['LD_PRELOAD'], os.environ['X'], os.environ['Y'])"
-    target = Target("python", (sys.executable, "-c", code), is_benchmark=False, env={"Y": "2"})
-    job = Job("arm", 0, target, Allocator("jemalloc", library, env={"X": "1", "Y": "1"}))
+    argv = (str(native.benchmark("bench_tiny")), "--iters", "100")
+    job = Job("arm", 0, Target("b", argv, is_benchmark=True), Allocator("jemalloc", JEMALLOC))
     command = launch.command(job, tools=(native.library("hakstep"),))
-    assert command.preload == (library, native.library("hakstep"), native.library("hakaudit"))
+    assert command.preload == (JEMALLOC, native.library("hakstep"), native.library("hakaudit"))
     sample = TIMING.measure(job)
     assert sample.problem == ""
-    assert str(library.resolve().name).split(".")[0] in sample.audit
-    assert json.loads(sample.audit.splitlines()[0])["hakaudit"] == 1
+    assert sample.audit is not None
+    first = json.loads(sample.audit.splitlines()[0])
+    assert first["hakaudit"] == 1
+    assert Path(first["entry"]["malloc"][0]) == JEMALLOC.resolve()
+
+
+@needs_jemalloc
+def test_a_job_without_the_audit() -> None:
+    code = "import os; print([os.environ[k] for k in ('LD_PRELOAD', 'X', 'Y')])"
+    target = Target("python", (sys.executable, "-c", code), is_benchmark=False, env={"Y": "2"})
+    job = Job(
+        "arm", 0, target, Allocator("jemalloc", JEMALLOC, env={"X": "1", "Y": "1"}), audit=False
+    )
+    seen = run(launch.command(job)).stdout.decode()
+    assert seen.strip() == str([str(JEMALLOC), "1", "2"])
+    assert TIMING.measure(job).audit is None

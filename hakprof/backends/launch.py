@@ -34,7 +34,8 @@ _OWN_KEYS = {*_COUNTS, "hakbench", "benchmark", "harness_only", "clock_hz"}
 def preload(job: Job, tools: Sequence[Path] = ()) -> tuple[Path, ...]:
     """What LD_PRELOAD holds: the allocator first, the tools, then the audit of who serves."""
     allocator = (job.allocator.library,) if job.allocator.library else ()
-    return (*allocator, *tools, native.library("hakaudit"))
+    audit = (native.library("hakaudit"),) if job.audit else ()
+    return (*allocator, *tools, *audit)
 
 
 def environment(job: Job, more: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -88,7 +89,7 @@ def sample(job: Job, backend: str, outcome: Outcome, readings: Sequence[Reading]
         readings=() if problem else tuple(readings),
         report=report,
         problem=f"{job.target.name}: {problem}" if problem else "",
-        audit=outcome.pipes.get(AUDIT, b"").decode(errors="replace"),
+        audit=outcome.pipes[AUDIT].decode(errors="replace") if job.audit else None,
     )
 
 
