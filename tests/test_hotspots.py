@@ -1,6 +1,7 @@
 """Recordings, end to end on real programs, and their files broken in every way."""
 
 import contextlib
+import dataclasses
 import shutil
 import struct
 import subprocess
@@ -15,11 +16,12 @@ from hypothesis import strategies as st
 from hakprof.backends.sampler import Sampler
 from hakprof.cli import main as cli
 from hakprof.errors import InputError, UsageError
-from hakprof.hotspots import code, recording, stages, tables
+from hakprof.hotspots import annotate, code, paths, recording, stages, tables
 from hakprof.hotspots.callgrind_costs import parse_costs, read_callgrind
 from hakprof.hotspots.recording import Recording
 from hakprof.hotspots.step_trace import read_trace
 from hakprof.model import Kind
+from hakprof.render import annotate as annotated
 from hakprof.symbols.lines import Place
 
 Compile = Callable[..., Path]
@@ -248,3 +250,99 @@ def test_more_profiles_widen_the_error_when_runs_differ(tmp_path: Path) -> None:
     built = code.build([recording.Source("perf", "", (profile,), 0)])
     (one,) = tables.shares(built, 0, lambda w: np.array([w.sum()]))
     assert (one.fraction, one.error, one.per_op) == (1.0, 0.0, None)
+
+
+@pytest.fixture(scope="module")
+def hakmem_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with one recording: single steps of bench_random_mixed on hakmem."""
+    home = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HAKPROF_HOME", str(home))
+        assert cli.main(["record", "bench_random_mixed", "--source", "stepper"]) == 0
+    return home
+
+
+def test_annotate_shows_a_function_that_is_only_inlined(
+    hakmem_home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HAKPROF_HOME", str(hakmem_home))
+    assert cli.main(["annotate", "hk_cache_pop"]) == 0
+    shown = capsys.readouterr().out
+    assert "hk_cache_pop: 0 functions, inlined into" in shown
+    assert "libhakmem.so: malloc, hk_cache_pop < alloc (api.c:" in shown
+    assert "thread_cache.h:" in shown
+    assert "\x1b" not in shown
+    made = recording.load(hakmem_home / "runs" / "1")
+    found = annotate.annotate(made, code.build(recording.sources(made)), "hk_cache_pop")
+    in_malloc = next(copy for copy in found.copies if copy.function == "malloc")
+    per_op = sum(cost.shares[0].per_op or 0 for cost in in_malloc.costs)
+    assert 2 < per_op < 4  # six instructions in every other operation
+    assert found.total[0].per_op == pytest.approx(
+        sum(cost.shares[0].per_op or 0 for copy in found.copies for cost in copy.costs)
+    )
+
+
+def test_annotate_shows_all_functions_of_a_name_and_the_nearest_to_a_wrong_one(
+    hakmem_home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HAKPROF_HOME", str(hakmem_home))
+    assert cli.main(["annotate", "malloc", "--all"]) == 0
+    shown = capsys.readouterr().out
+    assert "libhakmem.so: malloc\n" in shown
+    assert cli.main(["annotate", "hk_cache_pup"]) == 2
+    assert "did you mean 'hk_cache_pop'" in capsys.readouterr().err
+
+
+def test_colour_marks_what_is_hot(hakmem_home: Path) -> None:
+    made = recording.load(hakmem_home / "runs" / "1")
+    found = annotate.annotate(made, code.build(recording.sources(made)), "malloc")
+    assert "\x1b[33m" in annotated.render(found, everything=False, colour=True)
+
+
+def test_paths_are_whole_operations(
+    hakmem_home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HAKPROF_HOME", str(hakmem_home))
+    for function in ("malloc", "free"):
+        assert cli.main(["paths", function]) == 0
+        shown = capsys.readouterr().out
+        assert f"{function} in libhakmem.so: " in shown
+        assert "path 1: " in shown
+        made = recording.load(hakmem_home / "runs" / "1")
+        trace = recording.trace_of(made)
+        built = code.build([recording.Source("stepper", "", (trace.profile,), 0)])
+        (found,) = paths.paths(made, built, trace, function)
+        entered = built.rows[0][trace.steps]
+        row = next(
+            i
+            for i in range(built.table.image.size)
+            if built.function(i).name == function
+            and built.function(i).start == int(built.names.address[i])
+        )
+        assert found.operations + found.unfinished == int((entered == row).sum())
+        fast = found.paths[0]
+        assert fast.count / found.operations > 0.9
+        assert fast.steps[0].instruction.address == built.function(row).start
+        assert fast.steps[-1].instruction.is_return
+        assert not any(step.instruction.is_call for step in fast.steps)
+        assert 8 < len(fast.steps) < 16
+    assert cli.main(["paths", "mallok"]) == 2
+    assert "did you mean 'malloc'" in capsys.readouterr().err
+
+
+def test_paths_need_a_trace(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "callgrind.out"
+    path.write_text(CALLGRIND)
+    assert cli.main(["paths", "malloc", "--run", str(path)]) == 2
+    assert "no trace of single steps" in capsys.readouterr().err
+
+
+def test_a_library_that_was_rebuilt_is_refused(
+    hakmem_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(hakmem_home, tmp_path / "copy")
+    made = recording.load(tmp_path / "copy" / "runs" / "1")
+    ids = dict.fromkeys(made.build_ids, "00" * 20)
+    recording.save(dataclasses.replace(made, build_ids=ids))
+    monkeypatch.setenv("HAKPROF_HOME", str(tmp_path / "copy"))
+    assert cli.main(["hotspots"]) == 6

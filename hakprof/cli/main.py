@@ -19,6 +19,8 @@ COMMANDS: dict[str, str] = {
     "counters": "what a hakmem built with counters counted: refills, frees, early returns",
     "record": "record where a benchmark or a program spends time and instructions",
     "hotspots": "what was recorded, by stage, library and function",
+    "annotate": "source and assembly of a function with costs, even if it is only inlined",
+    "paths": "every path through a function as it ran, how often and how long",
     "compare": "several allocators on one target, and which differences are real",
     "matrix": "many comparisons from one file, resumed where it stopped, as table and page",
     "ab": "one change before and after, and whether it did what was claimed",

@@ -1,0 +1,176 @@
+"""Every path through a function as it ran: the stepper's trace, cut into single operations.
+
+An operation begins where the function is entered and ends where it returns to its caller, callees
+included. A call inside of itself belongs to the outer operation. Returns are matched with calls, so
+that a tail call (`jmp`) changes nothing.
+"""
+
+import difflib
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from hakprof.errors import InputError, UsageError
+from hakprof.hotspots.code import Code
+from hakprof.hotspots.disassemble import Instruction, disassemble
+from hakprof.hotspots.recording import Recording
+from hakprof.hotspots.step_trace import StepTrace
+from hakprof.symbols.lines import Chain
+
+LONGEST = 15
+"""Bytes of the longest x86 instruction."""
+
+MAX_DEPTH = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One instruction of a path."""
+
+    instruction: Instruction
+    library: str
+    function: str
+    chain: Chain
+    stage: str
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """A sequence of instructions that operations took."""
+
+    count: int
+    steps: tuple[Step, ...]
+
+    @property
+    def stages(self) -> list[tuple[str, int]]:
+        """(stage, its instructions), in the order in which they were first reached."""
+        counts: Counter[str] = Counter(step.stage for step in self.steps)
+        return list(counts.items())
+
+
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """All paths through one function, the most frequent first."""
+
+    recording: Recording
+    function: str
+    library: str
+    operations: int
+    unfinished: int  # operations that the trace ends in
+    paths: tuple[Path, ...]
+
+    @property
+    def mean(self) -> float:
+        """Instructions of an operation."""
+        return sum(p.count * len(p.steps) for p in self.paths) / max(self.operations, 1)
+
+
+def paths(recording: Recording, code: Code, trace: StepTrace, function: str) -> list[Paths]:
+    """The paths through a function, for each library that has one of this name.
+
+    `code` is built of the trace's profile alone. UsageError if the function was never entered.
+    """
+    steps = code.rows[0][trace.steps]
+    decoded = _Decoded(code)
+    entries = _entries(code, function)
+    if not entries:
+        raise UsageError(f"{function!r} was not entered in the trace", advice=_near(code, function))
+    found = []
+    for library, entry in entries.items():
+        counts, unfinished = _operations(steps.tolist(), entry, decoded)
+        ordered = sorted(counts, key=lambda path: (-counts[path], len(path)))
+        found.append(
+            Paths(
+                recording=recording,
+                function=function,
+                library=library,
+                operations=sum(counts.values()),
+                unfinished=unfinished,
+                paths=tuple(Path(counts[p], tuple(decoded.steps(p))) for p in ordered),
+            )
+        )
+    return found
+
+
+def _entries(code: Code, function: str) -> dict[str, int]:
+    """Library -> row of the function's first instruction."""
+    rows = {}
+    for row, number in enumerate(code.names.function.tolist()):
+        named = code.names.functions[number]
+        if named.name == function and named.start == int(code.names.address[row]):
+            rows[named.library] = row
+    return rows
+
+
+def _operations(
+    steps: Sequence[int], entry: int, decoded: "_Decoded"
+) -> tuple[Counter[tuple[int, ...]], int]:
+    """How often each sequence of rows was an operation; how many were not finished."""
+    counts: Counter[tuple[int, ...]] = Counter()
+    depth = 0
+    begin = -1
+    base = 0  # depth at which the operation began; below it, the function has returned
+    for i, row in enumerate(steps):
+        if begin >= 0 and depth < base:
+            counts[tuple(steps[begin:i])] += 1
+            begin = -1
+        if begin < 0 and row == entry:
+            begin, base = i, depth
+        if decoded.is_call[row]:
+            depth += 1
+        elif decoded.is_return[row]:
+            depth -= 1
+    if begin >= 0 and depth < base:  # the trace ends with the return
+        counts[tuple(steps[begin:])] += 1
+        begin = -1
+    return counts, int(begin >= 0)
+
+
+class _Decoded:
+    """The instruction of each row of the table, decoded once."""
+
+    def __init__(self, code: Code) -> None:
+        self._code = code
+        self._instructions = [self._decode(row) for row in range(code.table.image.size)]
+        self.is_call = [one.is_call for one in self._instructions]
+        self.is_return = [one.is_return for one in self._instructions]
+        self._steps: dict[int, Step] = {}
+
+    def _decode(self, row: int) -> Instruction:
+        address = int(self._code.names.address[row])
+        located = self._code.names.located[int(self._code.table.image[row])]
+        unknown = Instruction(address, 0, "(code that is not in a file)")
+        if located.code is None:
+            return unknown
+        try:
+            found = disassemble(located.code, address, LONGEST)
+        except InputError:
+            return unknown
+        return found[0] if found else unknown
+
+    def steps(self, rows: Sequence[int]) -> Iterator[Step]:
+        """What is shown of a path."""
+        missing = sorted({row for row in rows if row not in self._steps})
+        for row, chain in zip(missing, self._code.chains(missing), strict=True):
+            named = self._code.function(row)
+            self._steps[row] = Step(
+                self._instructions[row],
+                named.library,
+                named.name,
+                chain,
+                self._code.stage[row],
+            )
+        return (self._steps[row] for row in rows)
+
+
+def _near(code: Code, function: str) -> str:
+    libraries: dict[str, set[str]] = defaultdict(set)
+    for number in np.unique(code.names.function):
+        named = code.names.functions[int(number)]
+        libraries[named.name].add(named.library)
+    near = difflib.get_close_matches(function, [n for n in libraries if n], n=3, cutoff=0.5)
+    if near:
+        return f"did you mean {', '.join(map(repr, near))}?"
+    return f"it ran through {', '.join(sorted(n for n in libraries if n)[:8])}"
