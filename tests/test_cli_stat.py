@@ -115,7 +115,7 @@ def test_several_allocators_stand_beside_each_other(compile_c: Callable[..., Pat
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert lines[3].split() == ["glibc", "libbump.so", "harness", "alone", "got", "by"]
-    assert sum(line.startswith("proof") for line in lines) == 2
+    assert "glibc, libbump.so served the calls of their own columns" in done.stdout
 
 
 def test_piped_output_is_plain_and_fits_100_columns() -> None:
