@@ -1,5 +1,6 @@
 """The command as a user starts it: real benchmarks and programs, short; every way to fail."""
 
+import contextlib
 import json
 import os
 import re
@@ -276,6 +277,41 @@ def test_a_store_that_cannot_be_written_costs_no_figures(
     assert "wall time" in done.stdout
     assert done.stderr.count("\n") == 1
     assert "HAKPROF_HOME" in done.stderr
+
+
+def test_a_disk_that_fills_up_costs_no_figures() -> None:
+    words = ["stat", "--alloc=glibc", "--runs=3", "--backend=timing", "--", "true"]
+    command = ["prlimit", "--fsize=30000", *HAKPROF, *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 7
+    assert "wall time per run" in done.stdout
+    assert done.stderr.count("\n") == 1
+    assert "free space" in done.stderr
+
+
+def test_a_terminal_sees_progress_and_the_same_text(tmp_path: Path) -> None:
+    master, slave = os.openpty()
+    words = ["stat", "--alloc=glibc", "--runs=3", "--backend=timing", "--", "true"]
+    with (tmp_path / "out").open("w+") as out:
+        child = subprocess.Popen([*HAKPROF, *words], stdout=out, stderr=slave)
+        os.close(slave)
+        seen = b""
+        with contextlib.suppress(OSError):  # the terminal is gone when the child is
+            while data := os.read(master, 4096):
+                seen += data
+        os.close(master)
+        assert child.wait() == 0
+        out.seek(0)
+        shown = out.read()
+    assert b"timing" in seen
+    assert "wall time per run" in shown
+    assert "\x1b" not in shown
+
+
+def test_a_daemon_left_behind_is_not_waited_for() -> None:
+    options = ["--alloc=glibc", "--runs=2", "--backend=timing"]
+    done = hakprof("stat", *options, "--", "sh", "-c", "sleep 40 & echo started")  # 5 runs
+    assert done.returncode in {0, 4}, done.stderr
 
 
 def test_output_files_that_cannot_be_written_cost_no_figures() -> None:

@@ -7,7 +7,10 @@ from collections.abc import Callable, Iterator
 
 @contextlib.contextmanager
 def progress() -> Iterator[Callable[[str, float], None]]:
-    """Yields what is told the phase and the share of it that is done. Writes to stderr only."""
+    """Yields what is told the phase and the share of it that is done. Writes to stderr only.
+
+    It draws when it is told something, between two runs, and never beside one that is timed.
+    """
     if not sys.stderr.isatty():
         yield lambda _phase, _share: None
         return
@@ -15,10 +18,11 @@ def progress() -> Iterator[Callable[[str, float], None]]:
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn  # noqa: PLC0415
 
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, auto_refresh=False) as bar:
         task = bar.add_task("", total=1.0)
 
         def tell(phase: str, share: float) -> None:
-            bar.update(task, description=phase, completed=share)
+            bar.update(task, description=phase, completed=share, refresh=True)
 
         yield tell
