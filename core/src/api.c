@@ -34,17 +34,21 @@ __attribute__((constructor(101))) static void start(void) {
 /* --- allocation ------------------------------------------------------------------------------- */
 
 static void *alloc_run(size_t size, bool *zeroed) {
-    enum hk_stage stage = HK_STAGE_RECYCLED;
     hk_on_early(HK_EARLY_SIZE_RUN);
-    hk_cache_tick();
     unsigned units = (unsigned)((size + HK_UNIT - 1) >> HK_UNIT_SHIFT);
-    struct hk_slab *run = hk_units_take(units, HK_CODE_RUN, &stage);
-    if (!run) {
-        return NULL;
+    void *block = hk_cache_take_run(units);
+    *zeroed = false;
+    if (!block) {
+        enum hk_stage stage = HK_STAGE_RECYCLED;
+        struct hk_slab *run = hk_units_take(units, HK_CODE_RUN, &stage);
+        if (!run) {
+            return NULL;
+        }
+        *zeroed = stage != HK_STAGE_RECYCLED;
+        block = hk_slab_start(run);
     }
-    *zeroed = stage != HK_STAGE_RECYCLED;
     hk_on_alloc_run(size, (size_t)units << HK_UNIT_SHIFT);
-    return hk_slab_start(run);
+    return block;
 }
 
 static void *alloc_large(size_t size, size_t alignment, bool *zeroed) {
@@ -175,7 +179,9 @@ static struct hk_slab *run_at(void *block, const char *caller) {
 static void free_run(void *block) {
     struct hk_slab *run = run_at(block, "free(): invalid pointer");
     hk_on_free_run((size_t)run->units << HK_UNIT_SHIFT);
-    hk_units_give(run);
+    if (!hk_cache_keep_run(run->units, block)) {
+        hk_units_give(run);
+    }
 }
 
 /* The thread's list is full, or the address is of no class. Keeps errno. */

@@ -23,13 +23,14 @@ static struct hak_stats read_all(void) {
     struct hk_superslab_stats super = hk_superslab_stats();
     struct hk_large_stats large = hk_large_stats();
     size_t free_blocks = cache.listed_blocks + slab.listed_blocks;
-    size_t free_bytes = cache.listed_bytes + slab.listed_bytes;
-    size_t live_blocks = slab.blocks - free_blocks + super.runs + large.blocks;
+    size_t small_bytes = slab.bytes - cache.listed_bytes - slab.listed_bytes;
+    size_t run_bytes = super.run_bytes - cache.run_bytes;
+    size_t live_blocks = slab.blocks - free_blocks + super.runs - cache.runs + large.blocks;
     return (struct hak_stats){
         .allocs = cache.frees + live_blocks,
         .frees = cache.frees,
-        .live_bytes = slab.bytes - free_bytes + super.run_bytes + large.bytes,
-        .cached_bytes = super.used - super.run_bytes - (slab.bytes - free_bytes) + large.cached,
+        .live_bytes = small_bytes + run_bytes + large.bytes,
+        .cached_bytes = super.used - run_bytes - small_bytes + large.cached,
         .dirty_bytes = super.dirty + large.cached,
         .mapped_bytes = super.mapped + large.bytes + large.cached,
         .peak_mapped_bytes = super.peak_mapped + large.peak,

@@ -23,4 +23,9 @@ bool hk_class_map_init(void);
 /* Gives `units` units from `address` on the code. False: the array could not grow. */
 bool hk_class_map_set(const void *address, size_t units, uint8_t code);
 
+/* The same for one unit that had a code before. */
+HK_INLINE void hk_class_map_change(const void *address, uint8_t code) {
+    hk_class_map[(uintptr_t)address >> HK_UNIT_SHIFT] = code;
+}
+
 #endif

@@ -7,7 +7,8 @@
 
 struct hk_config {
     size_t cache_kib; /* HAKMEM_CACHE_KIB: a thread's list of one class starts with this limit */
-    size_t cache_max_kib; /* HAKMEM_CACHE_MAX_KIB: and grows to this one */
+    size_t cache_max_kib; /* HAKMEM_CACHE_MAX_KIB: and grows to this one, or eight times it above 1
+                             KiB */
     size_t budget_mib;    /* HAKMEM_CACHE_BUDGET_MIB: limits of all threads together */
     size_t decay_ms;      /* HAKMEM_DECAY_MS: free pages stay resident for about this long */
     size_t

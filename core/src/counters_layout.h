@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 /* size class; the dump says how many bytes its blocks have */
-enum { HK_CLASS_LIMIT = 105 };
+enum { HK_CLASS_LIMIT = 113 };
 
 /* where blocks come from when the thread's list is empty, in the order of asking */
 enum hk_stage {
@@ -62,9 +62,9 @@ enum hk_lock_kind {
 
 /* What one thread counts. */
 struct hk_counts {
-    uint64_t cache_hit[105];
-    uint64_t refill_served[105];
-    uint64_t requested_bytes[105];
+    uint64_t cache_hit[113];
+    uint64_t refill_served[113];
+    uint64_t requested_bytes[113];
     uint64_t run_alloc;
     uint64_t run_requested_bytes;
     uint64_t run_given_bytes;
@@ -77,29 +77,29 @@ struct hk_counts {
     uint64_t realloc_in_place;
     uint64_t realloc_moved;
     uint64_t early_return[14];
-    uint64_t stage_attempt[7][105];
-    uint64_t stage_success[7][105];
-    uint64_t stage_block[7][105];
+    uint64_t stage_attempt[7][113];
+    uint64_t stage_success[7][113];
+    uint64_t stage_block[7][113];
     uint64_t stage_cycle[7];
-    uint64_t carved[105];
-    uint64_t tls_sll[105];
-    uint64_t tls_sll_overflow[105];
-    uint64_t threadless_free[105];
+    uint64_t carved[113];
+    uint64_t tls_sll[113];
+    uint64_t tls_sll_overflow[113];
+    uint64_t threadless_free[113];
     uint64_t run_free;
     uint64_t run_freed_bytes;
     uint64_t large_free;
     uint64_t large_freed_bytes;
-    uint64_t overflow[105];
-    uint64_t cap_grown[105];
-    uint64_t central_list[105];
-    uint64_t central_block[105];
-    uint64_t central_full_block[105];
-    uint64_t central_drained_block[105];
-    uint64_t ss_local[105];
-    uint64_t ss_remote[105];
-    uint64_t slab_opened[105];
-    uint64_t slab_retired[105];
-    uint64_t retired_block[105];
+    uint64_t overflow[113];
+    uint64_t cap_grown[113];
+    uint64_t central_list[113];
+    uint64_t central_block[113];
+    uint64_t central_full_block[113];
+    uint64_t central_drained_block[113];
+    uint64_t ss_local[113];
+    uint64_t ss_remote[113];
+    uint64_t slab_opened[113];
+    uint64_t slab_retired[113];
+    uint64_t retired_block[113];
     uint64_t superslab_mapped;
     uint64_t superslab_emptied;
     uint64_t superslab_claimed;
@@ -134,18 +134,18 @@ struct hk_gauges {
     uint64_t dirty_bytes;
     uint64_t mapped_bytes;
     uint64_t peak_mapped_bytes;
-    uint64_t cached_block[105];
+    uint64_t cached_block[113];
     uint64_t thread_live;
-    uint64_t batch_block[105];
-    uint64_t slab_used_block[105];
-    uint64_t slab_free_block[105];
-    uint64_t slab_live[105];
+    uint64_t batch_block[113];
+    uint64_t slab_used_block[113];
+    uint64_t slab_free_block[113];
+    uint64_t slab_live[113];
     uint64_t run_live;
     uint64_t large_live;
 };
 
-enum { HK_COUNT_WORDS = 4170,
-       HK_GAUGE_WORDS = 538 };
+enum { HK_COUNT_WORDS = 4482,
+       HK_GAUGE_WORDS = 578 };
 
 /* An axis; `member` is NULL where the members are only numbers. */
 struct hk_axis {

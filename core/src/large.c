@@ -21,6 +21,7 @@ enum {
     FIRST_TABLE = 256, /* entries of the table of live blocks, doubled at three quarters */
     PART_OF_PEAK = 8,  /* the cache may hold this part of what was ever live */
     SLACK_PART = 8,    /* a range is not cut when what is left is less than this part */
+    REGRET_FADES = 4,  /* at every tick, by this part */
     GROWTH_PART = 4,   /* address space ahead of a block that grows: pages nobody touches */
 };
 #define ALWAYS_CACHED (32 * HK_MIB) /* so much may be cached however small the peak */
@@ -41,6 +42,10 @@ static struct {
 } cache;
 
 static size_t peak;
+/* Unmapped at once since the last tick; and how much of that had to be mapped anew: so much more
+ * may be cached, until later ticks let go of it. */
+static size_t unmapped_early;
+static size_t regretted;
 
 /* --- the table of live blocks ----------------------------------------------------------------- */
 
@@ -211,14 +216,24 @@ static bool shrink_cache(size_t target) {
 static size_t cache_limit(void) {
     size_t limit = peak / PART_OF_PEAK;
     size_t most = hk_config.whale_mib * HK_MIB;
-    limit = limit < ALWAYS_CACHED ? ALWAYS_CACHED : limit;
+    limit = (limit < ALWAYS_CACHED ? ALWAYS_CACHED : limit) + regretted;
     return limit < most ? limit : most;
 }
 
 static void release(struct range range) {
     hk_on_large_cached();
     put_cached(range);
-    (void)shrink_cache(cache_limit());
+    size_t before = cache.bytes;
+    if (shrink_cache(cache_limit()) && before > cache.bytes) {
+        unmapped_early += before - cache.bytes;
+    }
+}
+
+/* A range had to be mapped: had fewer been unmapped, a cached one would have done. */
+static void regret(size_t bytes) {
+    bytes = bytes < unmapped_early ? bytes : unmapped_early;
+    unmapped_early -= bytes;
+    regretted += bytes;
 }
 
 /* --- blocks ----------------------------------------------------------------------------------- */
@@ -227,6 +242,9 @@ static void release(struct range range) {
 static struct range obtain(size_t bytes, size_t alignment, bool *zeroed) {
     hk_lock(&lock, HK_LOCK_LARGE);
     struct range range = take_cached(bytes, alignment);
+    if (!range.start) {
+        regret(bytes);
+    }
     hk_unlock(&lock);
     *zeroed = range.start == NULL;
     if (range.start) {
@@ -255,7 +273,7 @@ static bool enter(struct range range) {
 
 /* Takes a live block out of the books. */
 static void leave(char *start) {
-    (void)hk_class_map_set(start, 1, HK_CODE_NONE);
+    hk_class_map_change(start, HK_CODE_NONE);
     hk_lock(&lock, HK_LOCK_LARGE);
     (void)erase(find(start));
     hk_unlock(&lock);
@@ -277,7 +295,7 @@ bool hk_large_free(void *block) {
     struct range *slot = find(block);
     if (slot) {
         struct range range = erase(slot);
-        (void)hk_class_map_set(block, 1, HK_CODE_NONE);
+        hk_class_map_change(block, HK_CODE_NONE);
         hk_on_free_large(range.bytes);
         release(range);
     }
@@ -376,6 +394,8 @@ void hk_large_tick(void) {
     hk_lock(&lock, HK_LOCK_LARGE);
     (void)shrink_cache(cache.bytes - cache.least_bytes);
     cache.least_bytes = cache.bytes;
+    unmapped_early = 0;
+    regretted -= regretted / REGRET_FADES;
     hk_unlock(&lock);
 }
 

@@ -1,7 +1,7 @@
 /* Sizes and classes.
  *
  *     class    1 ..  64      16 ..  1024 bytes, steps of 16
- *     class   65 .. 104    1152 .. 32768 bytes, eight steps a doubling (at most 12.5 % lost)
+ *     class   65 .. 112    1152 .. 65536 bytes, eight steps a doubling (at most 12.5 % lost)
  *
  * A class doubles as the code that the class map gives for an address; the codes after the last
  * class say what else an address can be. Code 0: nothing of ours (or NULL). */
@@ -16,8 +16,8 @@ enum {
     HK_FINE_MAX_SHIFT = 10,
     HK_FINE_CLASSES = HK_FINE_MAX >> HK_FINE_SHIFT,
     HK_STEPS_SHIFT = 3,   /* 1 << this steps a doubling, above */
-    HK_SMALL_MAX = 32768, /* largest size that has a class */
-    HK_CLASSES = 1 + HK_FINE_CLASSES + (5 << HK_STEPS_SHIFT),
+    HK_SMALL_MAX = 65536, /* largest size that has a class */
+    HK_CLASSES = 1 + HK_FINE_CLASSES + (6 << HK_STEPS_SHIFT),
 
     HK_CODE_NONE = 0,
     HK_CODE_RUN = HK_CLASSES, /* first unit of a run of units: the L2.5 pool */
@@ -33,7 +33,7 @@ HK_INLINE size_t hk_class_fine(size_t size) {
 /* Class of a size from HK_FINE_MAX + 1 to HK_SMALL_MAX. */
 HK_INLINE size_t hk_class_coarse(size_t size) {
     size_t last = size - 1;
-    unsigned doubling = 63U ^ (unsigned)__builtin_clzl(last); /* its highest bit: 10 .. 14 */
+    unsigned doubling = 63U ^ (unsigned)__builtin_clzl(last); /* its highest bit: 10 .. 15 */
     size_t step = last >> (doubling - HK_STEPS_SHIFT);        /* 8 .. 15 */
     return step + ((size_t)doubling << HK_STEPS_SHIFT) +
            (HK_FINE_CLASSES + 1 - (HK_FINE_MAX_SHIFT << HK_STEPS_SHIFT) - (1 << HK_STEPS_SHIFT));
@@ -53,9 +53,10 @@ HK_INLINE size_t hk_class_size(size_t cls) {
     return steps << ((index >> HK_STEPS_SHIFT) + HK_FINE_MAX_SHIFT - HK_STEPS_SHIFT);
 }
 
-/* Units of a slab: blocks above 8 KiB get four, so that little is left over at the end. */
+/* Units of a slab: at least eight blocks fit, so that little is left over at the end. */
 HK_INLINE unsigned hk_class_units(size_t cls) {
-    return hk_class_size(cls) <= 8192 ? 1 : 4;
+    size_t size = hk_class_size(cls);
+    return size <= 8192 ? 1 : size <= 32768 ? 4 : 8;
 }
 
 #endif

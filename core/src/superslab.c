@@ -44,6 +44,8 @@ enum {
     FAR_BEYOND = 4,
     /* The limit: this part of the peak, or HAKMEM_DIRTY_MIB. */
     DIRTY_PART_OF_PEAK = 8,
+    /* What was purged in vain raises the limit, and fades by this part at every tick. */
+    REGRET_FADES = 4,
 };
 _Static_assert(sizeof(struct superslab) <= 1 << COLOUR_SHIFT, "records fit a colour");
 _Static_assert((size_t)COLOURS << COLOUR_SHIFT <= HK_UNIT, "colours fit the first unit");
@@ -53,8 +55,12 @@ static struct shelf shelves[SHELVES];
 static struct superslab *all;
 static struct hk_superslab_stats stats;
 static size_t peak_used;
-/* The least dirty memory since the window of time began: nobody needed that much. */
+/* The least dirty memory since the last tick: nobody needed that much. */
 static size_t least_dirty;
+/* Purged at once since the last tick; and how much of that had to be touched anew: so much more may
+ * stay dirty, until later ticks let go of it. */
+static size_t purged_early;
+static size_t regretted;
 
 /* --- addresses -------------------------------------------------------------------------------- */
 
@@ -103,14 +109,21 @@ static uint64_t run_starts(uint64_t bits, unsigned length) {
     return bits;
 }
 
+/* Starts of runs of 1, 2, 4, ... 32; then the longest sum of such lengths that some start allows.
+ */
 static unsigned longest_run(uint64_t bits) {
+    enum { POWERS = 6 };
+    uint64_t starts[POWERS] = {bits};
+    for (unsigned i = 1; i < POWERS; i++) {
+        starts[i] = starts[i - 1] & (starts[i - 1] >> (1U << (i - 1)));
+    }
     unsigned length = 0;
-    if (bits) {
-        length = 1;
-        for (unsigned step = HK_UNITS / 2; step; step /= 2) {
-            if (length + step <= HK_UNITS && run_starts(bits, length + step)) {
-                length += step;
-            }
+    uint64_t at = ~(uint64_t)0;
+    for (unsigned i = POWERS; i-- > 0;) {
+        uint64_t longer = at & (starts[i] >> length);
+        if (longer) {
+            at = longer;
+            length += 1U << i;
         }
     }
     return length;
@@ -167,6 +180,13 @@ static void shelve(struct superslab *superslab) {
 static struct superslab *find(enum shelf_kind kind, unsigned units) {
     uint64_t rows = shelves[kind].rows >> units;
     return rows ? shelves[kind].row[units + (unsigned)__builtin_ctzl(rows)] : NULL;
+}
+
+/* Fresh units were taken: had fewer been purged, dirty ones would have done. */
+static void regret(size_t bytes) {
+    bytes = bytes < purged_early ? bytes : purged_early;
+    purged_early -= bytes;
+    regretted += bytes;
 }
 
 /* --- taking and giving ------------------------------------------------------------------------ */
@@ -263,6 +283,8 @@ struct hk_slab *hk_units_take(unsigned units, uint8_t code, enum hk_stage *stage
         unsigned first = (unsigned)__builtin_ctzl(run_starts(bits, units));
         if (superslab->dirty & mask_of(first, units)) {
             *stage = HK_STAGE_RECYCLED;
+        } else {
+            regret((size_t)units << HK_UNIT_SHIFT);
         }
         if (claim(superslab, first, units, code)) {
             slab = &superslab->slabs[first];
@@ -335,11 +357,14 @@ static void purge_what_is_too_much(void) {
     if (limit < peak_used / DIRTY_PART_OF_PEAK) {
         limit = peak_used / DIRTY_PART_OF_PEAK;
     }
-    if (stats.dirty > limit * FAR_BEYOND) {
+    limit += regretted;
+    size_t before = stats.dirty;
+    if (before > limit * FAR_BEYOND) {
         purge(limit / 2, 1);
-    } else if (stats.dirty > limit) {
+    } else if (before > limit) {
         purge(limit / 2, LONG_RUN);
     }
+    purged_early += before > stats.dirty ? before - stats.dirty : 0;
 }
 
 void hk_units_give(struct hk_slab *slab) {
@@ -384,6 +409,8 @@ void hk_superslab_tick(void) {
     hk_lock(&lock, HK_LOCK_SUPERSLAB);
     purge(stats.dirty - least_dirty, 1);
     least_dirty = stats.dirty;
+    purged_early = 0;
+    regretted -= regretted / REGRET_FADES;
     hk_unlock(&lock);
 }
 

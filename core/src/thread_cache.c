@@ -14,9 +14,11 @@
 #include <string.h>
 
 enum {
-    MIN_LIMIT = 4,          /* frees of a class, however large, between two looks at the list */
-    MAX_LIMIT = 65535,      /* what `room` can hold */
-    TICK_INTERVAL = 32,     /* slow paths between two looks at the clock */
+    MIN_LIMIT = 4,       /* frees of a class, however large, between two looks at the list */
+    COARSE_FACTOR = 8,   /* lists of blocks above 1 KiB may grow this much longer, in bytes */
+    MAX_LIMIT = 65535,   /* what `room` can hold */
+    TICK_INTERVAL = 32,  /* slow paths between two looks at the clock */
+    RUNS_KEPT = 2 << 20, /* bytes of freed runs that a thread keeps: about what its cache holds */
     LONGEST_WALK = 1 << 17, /* blocks: longer than any list can be */
 };
 
@@ -34,6 +36,9 @@ struct hk_thread {
     uint64_t frees;         /* granted room that was used up, and frees that bypass the lists */
     unsigned until_tick;
     size_t limit_bytes; /* of all slots, as counted in `granted_bytes` */
+    size_t run_bytes;   /* in `runs`, and how many blocks that is */
+    size_t run_count;
+    void *runs[HK_RUN_MAX_UNITS + 1]; /* freed runs, by their units */
     struct slot slots[HK_CLASSES];
 };
 
@@ -70,8 +75,22 @@ static uint64_t frees_of(const struct hk_thread *thread) {
     return frees;
 }
 
+static void give_runs(struct hk_thread *thread) {
+    for (unsigned units = 1; units <= HK_RUN_MAX_UNITS; units++) {
+        for (void *block = thread->runs[units]; block;) {
+            struct hk_slab *run = hk_slab_of(block);
+            block = hk_next(block);
+            hk_units_give(run);
+        }
+        thread->runs[units] = NULL;
+    }
+    thread->run_bytes = 0;
+    thread->run_count = 0;
+}
+
 static bool flush(struct hk_thread *thread) {
-    bool any = false;
+    bool any = thread->run_count > 0;
+    give_runs(thread);
     for (unsigned cls = 1; cls < HK_CLASSES; cls++) {
         void *lists[] = {thread->tls->head[cls], thread->slots[cls].spare};
         thread->tls->head[cls] = NULL;
@@ -172,10 +191,12 @@ static void set_limit(struct hk_thread *thread, unsigned cls, unsigned limit) {
     __atomic_fetch_add(&granted_bytes, more, __ATOMIC_RELAXED);
 }
 
-/* A list that spilled and then ran dry was too short: it may grow, while the budget allows. */
+/* A list that spilled and then ran dry, or spilled again, was too short: it may grow, while the
+ * budget allows. */
 static void grow_limit(struct hk_thread *thread, unsigned cls) {
     struct slot *slot = &thread->slots[cls];
-    unsigned most = limit_for(cls, hk_config.cache_max_kib * HK_KIB);
+    size_t factor = cls > HK_FINE_CLASSES ? COARSE_FACTOR : 1;
+    unsigned most = limit_for(cls, hk_config.cache_max_kib * HK_KIB * factor);
     unsigned limit = slot->limit * 2U < most ? slot->limit * 2U : most;
     size_t more = (limit - slot->limit) * hk_class_size(cls);
     slot->spilled = false;
@@ -244,9 +265,6 @@ void hk_cache_overflow(unsigned cls, void *block) {
         return;
     }
     struct slot *slot = &thread->slots[cls];
-    if (slot->limit == 0) {
-        set_limit(thread, cls, limit_for(cls, hk_config.cache_kib * HK_KIB));
-    }
     void *list = hk_tls.head[cls];
     if (HK_UNLIKELY(list == block)) {
         hk_fatal("free(): double free of", block);
@@ -259,6 +277,9 @@ void hk_cache_overflow(unsigned cls, void *block) {
         slot->spare = list;
         list = NULL;
         if (old) {
+            if (slot->spilled) {
+                grow_limit(thread, cls);
+            }
             slot->spilled = true;
             hk_slab_put(cls, old);
             tick_of(thread);
@@ -270,6 +291,38 @@ void hk_cache_overflow(unsigned cls, void *block) {
     hk_set_next(block, list);
     hk_tls.head[cls] = block;
     hk_on_free_tls_sll_overflow(cls);
+}
+
+/* --- runs ------------------------------------------------------------------------------------- */
+
+void *hk_cache_take_run(unsigned units) {
+    struct hk_thread *thread = this_thread();
+    if (!thread) {
+        return NULL;
+    }
+    tick_of(thread);
+    void *block = thread->runs[units];
+    if (block) {
+        thread->runs[units] = hk_next(block);
+        thread->run_bytes -= (size_t)units << HK_UNIT_SHIFT;
+        thread->run_count--;
+        hk_class_map_change(block, HK_CODE_RUN);
+    }
+    return block;
+}
+
+bool hk_cache_keep_run(unsigned units, void *block) {
+    struct hk_thread *thread = this_thread();
+    size_t bytes = (size_t)units << HK_UNIT_SHIFT;
+    if (!thread || thread->run_bytes + bytes > RUNS_KEPT) {
+        return false;
+    }
+    hk_class_map_change(block, HK_CODE_NONE); /* so that a second free of it is noticed */
+    hk_set_next(block, thread->runs[units]);
+    thread->runs[units] = block;
+    thread->run_bytes += bytes;
+    thread->run_count++;
+    return true;
 }
 
 void hk_cache_bypassed(unsigned code) {
@@ -327,6 +380,9 @@ static size_t walk(const void *list, unsigned cls) {
 static void count_thread(const struct hk_thread *thread, struct hk_cache_stats *stats) {
     stats->threads++;
     stats->frees += frees_of(thread);
+    stats->runs += thread->run_count;
+    stats->run_bytes += thread->run_bytes;
+    hk_on_seen_runs(-thread->run_count); /* SuperSlabs take them for live */
     for (unsigned cls = 1; cls < HK_CLASSES; cls++) {
         size_t blocks = walk(__atomic_load_n(&thread->tls->head[cls], __ATOMIC_RELAXED), cls) +
                         walk(__atomic_load_n(&thread->slots[cls].spare, __ATOMIC_RELAXED), cls);

@@ -137,6 +137,11 @@ void *hk_cache_refill(unsigned cls);
 
 /* Frees a block whose class had no room. */
 void hk_cache_overflow(unsigned cls, void *block);
+/* A run that the thread freed, or NULL; its content is old. */
+void *hk_cache_take_run(unsigned units);
+/* False: the thread keeps enough of them. */
+bool hk_cache_keep_run(unsigned units, void *block);
+
 /* For a code that never has room: makes that so again, and counts the free. */
 void hk_cache_bypassed(unsigned code);
 
@@ -150,6 +155,7 @@ bool hk_cache_trim(void);
 struct hk_cache_stats {
     uint64_t frees;                     /* on every path, since the start */
     size_t listed_blocks, listed_bytes; /* in the lists of threads */
+    size_t runs, run_bytes;             /* kept by threads */
     size_t threads;
 };
 struct hk_cache_stats hk_cache_stats(void);
