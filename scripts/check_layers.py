@@ -25,7 +25,7 @@ STAGES = (
     ("contest",),
     ("findings",),
     ("report", "measurement"),
-    ("stat", "hotspots", "listing", "verification", "checkup"),
+    ("stat", "counting", "hotspots", "listing", "verification", "checkup"),
     ("comparison", "ledger", "memory"),
     ("sweep", "gap", "matrix", "health"),
     ("render",),

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from hakprof import counting
 from hakprof import stat as workflow
 from hakprof.allocators import find_allocator
 from hakprof.cli.progress import progress
@@ -20,6 +21,7 @@ from hakprof.cli.shared import (
 )
 from hakprof.errors import UsageError
 from hakprof.render import json_, text
+from hakprof.render.counters import render_counted
 from hakprof.report import Report
 from hakprof.units import parse_count, parse_seconds
 from hakprof.work import Size
@@ -66,6 +68,10 @@ def stat(
         str,
         typer.Option(metavar="MODEL", help="cache, branch, or both: models of them, by callgrind."),
     ] = "",
+    counters: Annotated[
+        bool,
+        typer.Option("--counters", help="Also what hakmem counts inside (docs/counters.md)."),
+    ] = False,
     timeout: Annotated[
         str, typer.Option(metavar="TIME", help="Longest time of one run.")
     ] = "10min",
@@ -94,10 +100,15 @@ def stat(
         backend=backend,
         options=_models(simulate),
     )
+    if counters:
+        counting.check_request(request.allocators)
     with progress() as tell:
         outcome = workflow.measure(request, tell)
+        counted = counting.count(request, tell) if counters else None
     if outcome.report.measured:
         show(text.render(outcome.report))
+    if counted:
+        show(render_counted(counted))
     finish(
         outcome.errors,
         [

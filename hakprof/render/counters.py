@@ -8,10 +8,9 @@ from typing import Any
 
 from hakprof.counters.report import CounterReport
 from hakprof.counters.tables import TEXT, Cell, Column, Table
+from hakprof.counting import Counted
 from hakprof.render.table import WIDTH, labelled, table
-from hakprof.units import Unit, show, show_number
-
-EXACT_BELOW = 1 << 63
+from hakprof.units import Unit, show, show_number, show_percent
 
 
 def render_text(report: CounterReport) -> str:
@@ -24,6 +23,21 @@ def render_text(report: CounterReport) -> str:
     if report.problems:
         parts.append(["Problems", *(line for p in report.problems for line in _wrap(p, "  "))])
     return "\n\n".join("\n".join(part) for part in parts if part) + "\n"
+
+
+def render_counted(counted: Counted) -> str:
+    """The counts of a run beside its figures, and what counting costs."""
+    cost = counted.cost
+    if cost is None:
+        price = f"Cost of counting: not known from {counted.pairs} pairs of runs"
+    else:
+        low, high = (show_percent(end - 1) for end in (cost.low, cost.high))
+        price = (
+            f"Cost of counting: {show_percent(cost.value - 1)} of the time "
+            f"({low} to {high}, {counted.pairs} pairs of both builds, interleaved)"
+        )
+    lines = [*_wrap(price), *_wrap("No figure above was measured with counters.")]
+    return "\n".join(["", *lines, "", render_text(counted.report)])
 
 
 def _wrap(text: str, indent: str = "") -> list[str]:
