@@ -33,9 +33,9 @@ class Counted:
     """One run's counts, and how much longer the counting library takes."""
 
     report: CounterReport
-    cost: Ratio | None  # time with counters / time without, None with too few pairs
+    cost: Ratio  # time with counters / time without
     pairs: int
-    timed: str  # the reading that was compared
+    timed: str  # the reading that was compared: roi_cpu_ns, roi_ns or wall_ns
 
 
 def check_request(allocators: tuple[Allocator, ...]) -> None:
@@ -52,10 +52,20 @@ def count(request: Request, tell: Tell) -> Counted:
     target = request.work.target
     tell("counting events", 0.0)
     report = _events(target, request)
-    timed = "roi_ns" if target.is_benchmark else "wall_ns"
+    timed = _timed(target)
     base, counted = _times(target, request, timed, tell)
-    cost = paired_ratio(base, counted) if len(base) >= LEAST_PAIRS else None
-    return Counted(report, cost, len(base), timed)
+    return Counted(report, paired_ratio(base, counted), len(base), timed)
+
+
+def _timed(target: Target) -> str:
+    """As in `hakprof stat`: the CPU clock for one thread, the wall clock for several."""
+    if not target.is_benchmark:
+        return "wall_ns"
+    return "roi_ns" if target.threads > 1 else "roi_cpu_ns"
+
+
+def _enough(pairs: int, spent_s: float) -> bool:
+    return pairs >= LEAST_PAIRS and spent_s > COST_BUDGET_S
 
 
 def _events(target: Target, request: Request) -> CounterReport:
@@ -88,9 +98,9 @@ def _times(
     """Times of both builds, pair by pair."""
     names = (RELEASE, COUNTING)
     arms = tuple(Arm(name, target, find_allocator(name)) for name in names)
-    pairs = Plan(arms=arms, budget_s=COST_BUDGET_S, timeout_s=request.timeout_s, cpus=request.cpus)
+    pairs = Plan(arms=arms, timeout_s=request.timeout_s, cpus=request.cpus)
     times: dict[str, list[float]] = {name: [] for name in names}
-    for sample in run_blocks(pairs, backends.TIMING):
+    for sample in run_blocks(pairs, backends.TIMING, _enough):
         if sample.problem:
             raise TargetError(sample.problem)
         if sample.index >= 0:

@@ -28,14 +28,11 @@ def render_text(report: CounterReport) -> str:
 def render_counted(counted: Counted) -> str:
     """The counts of a run beside its figures, and what counting costs."""
     cost = counted.cost
-    if cost is None:
-        price = f"Cost of counting: not known from {counted.pairs} pairs of runs"
-    else:
-        low, high = (show_percent(end - 1) for end in (cost.low, cost.high))
-        price = (
-            f"Cost of counting: {show_percent(cost.value - 1)} of the time "
-            f"({low} to {high}, {counted.pairs} pairs of both builds, interleaved)"
-        )
+    low, high = (show_percent(end - 1) for end in (cost.low, cost.high))
+    price = (
+        f"Cost of counting: {show_percent(cost.value - 1)} of the time ({low} to {high}; "
+        f"{counted.timed}, {counted.pairs} pairs of both builds, interleaved)"
+    )
     lines = [*_wrap(price), *_wrap("No figure above was measured with counters.")]
     return "\n".join(["", *lines, "", render_text(counted.report)])
 
