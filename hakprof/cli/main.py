@@ -21,6 +21,7 @@ COMMANDS: dict[str, str] = {
     "hotspots": "what was recorded, by stage, library and function",
     "annotate": "source and assembly of a function with costs, even if it is only inlined",
     "paths": "every path through a function as it ran, how often and how long",
+    "flame": "call stacks as a picture: terminal, web page, or for other viewers",
     "compare": "several allocators on one target, and which differences are real",
     "matrix": "many comparisons from one file, resumed where it stopped, as table and page",
     "ab": "one change before and after, and whether it did what was claimed",

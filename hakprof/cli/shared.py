@@ -109,8 +109,8 @@ def show(text: str) -> None:
         raise StoreError(f"standard output: {error.strerror}") from error
 
 
-Output = tuple[Path | None, Callable[[], str]]
-"""A file, or None if it was not asked for, and what makes its text."""
+Output = tuple[Path | None, Callable[[], str | bytes]]
+"""A file, or None if it was not asked for, and what makes its content."""
 
 
 def finish(errors: Sequence[HakprofError], outputs: Iterable[Output] = ()) -> None:
@@ -129,15 +129,16 @@ def finish(errors: Sequence[HakprofError], outputs: Iterable[Output] = ()) -> No
         raise problems[0]
 
 
-def write_file(path: Path, text: str) -> None:
+def write_file(path: Path, content: str | bytes) -> None:
     """Write a whole file or none: a reader never finds half of one. StoreError if it fails."""
+    data = content.encode() if isinstance(content, str) else content
     try:
         if path.exists() and not path.is_file():  # /dev/stdout, a pipe
-            path.write_text(text, encoding="utf-8")
+            path.write_bytes(data)
             return
         part = path.with_name(f"{path.name}.part-{os.getpid()}")
         try:
-            part.write_text(text, encoding="utf-8")
+            part.write_bytes(data)
             part.replace(path)
         finally:
             part.unlink(missing_ok=True)

@@ -12,17 +12,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hakprof.errors import InputError, UsageError
+from hakprof.errors import UsageError
 from hakprof.hotspots.code import Code
-from hakprof.hotspots.disassemble import Instruction, disassemble
+from hakprof.hotspots.decoded import Decoded
+from hakprof.hotspots.disassemble import Instruction
 from hakprof.hotspots.recording import Recording
 from hakprof.hotspots.step_trace import StepTrace
 from hakprof.symbols.lines import Chain
-
-LONGEST = 15
-"""Bytes of the longest x86 instruction."""
-
-MAX_DEPTH = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +69,8 @@ def paths(recording: Recording, code: Code, trace: StepTrace, function: str) -> 
     `code` is built of the trace's profile alone. UsageError if the function was never entered.
     """
     steps = code.rows[0][trace.steps]
-    decoded = _Decoded(code)
+    decoded = Decoded(code)
+    shown = _Steps(code, decoded)
     entries = _entries(code, function)
     if not entries:
         raise UsageError(f"{function!r} was not entered in the trace", advice=_near(code, function))
@@ -88,7 +85,7 @@ def paths(recording: Recording, code: Code, trace: StepTrace, function: str) -> 
                 library=library,
                 operations=sum(counts.values()),
                 unfinished=unfinished,
-                paths=tuple(Path(counts[p], tuple(decoded.steps(p))) for p in ordered),
+                paths=tuple(Path(counts[p], tuple(shown.of(p))) for p in ordered),
             )
         )
     return found
@@ -105,7 +102,7 @@ def _entries(code: Code, function: str) -> dict[str, int]:
 
 
 def _operations(
-    steps: Sequence[int], entry: int, decoded: "_Decoded"
+    steps: Sequence[int], entry: int, decoded: Decoded
 ) -> tuple[Counter[tuple[int, ...]], int]:
     """How often each sequence of rows was an operation; how many were not finished."""
     counts: Counter[tuple[int, ...]] = Counter()
@@ -128,41 +125,27 @@ def _operations(
     return counts, int(begin >= 0)
 
 
-class _Decoded:
-    """The instruction of each row of the table, decoded once."""
+class _Steps:
+    """What is shown of the rows of a path, looked up once."""
 
-    def __init__(self, code: Code) -> None:
+    def __init__(self, code: Code, decoded: Decoded) -> None:
         self._code = code
-        self._instructions = [self._decode(row) for row in range(code.table.image.size)]
-        self.is_call = [one.is_call for one in self._instructions]
-        self.is_return = [one.is_return for one in self._instructions]
-        self._steps: dict[int, Step] = {}
+        self._decoded = decoded
+        self._known: dict[int, Step] = {}
 
-    def _decode(self, row: int) -> Instruction:
-        address = int(self._code.names.address[row])
-        located = self._code.names.located[int(self._code.table.image[row])]
-        unknown = Instruction(address, 0, "(code that is not in a file)")
-        if located.code is None:
-            return unknown
-        try:
-            found = disassemble(located.code, address, LONGEST)
-        except InputError:
-            return unknown
-        return found[0] if found else unknown
-
-    def steps(self, rows: Sequence[int]) -> Iterator[Step]:
-        """What is shown of a path."""
-        missing = sorted({row for row in rows if row not in self._steps})
+    def of(self, rows: Sequence[int]) -> Iterator[Step]:
+        """The steps of a path."""
+        missing = sorted({row for row in rows if row not in self._known})
         for row, chain in zip(missing, self._code.chains(missing), strict=True):
             named = self._code.function(row)
-            self._steps[row] = Step(
-                self._instructions[row],
+            self._known[row] = Step(
+                self._decoded.instructions[row],
                 named.library,
                 named.name,
                 chain,
                 self._code.stage[row],
             )
-        return (self._steps[row] for row in rows)
+        return (self._known[row] for row in rows)
 
 
 def _near(code: Code, function: str) -> str:
