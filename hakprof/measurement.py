@@ -55,6 +55,11 @@ class Measurement:
         found = self.census.readings() if self.census else ()
         return tuple(replace(reading, kind=Kind.REPORTED) for reading in found)
 
+    @property
+    def processes(self) -> int:
+        """How many processes a run of the program has, as far as a census saw."""
+        return self.census.processes if self.census else 1
+
     def take_census(self) -> None:
         """One run of the program that counts its calls and sizes, and is not timed."""
         if self._whole() and not self.interrupted:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from hakprof.model import Kind, OpReport, Reading, Sample
-from hakprof.units import Unit
+from hakprof.units import NS_PER_S, Unit
 
 LADDER = (
     Kind.COUNTED,
@@ -73,8 +73,8 @@ def _per_1000(amount: float, ops: float) -> float:
     return 1000 * amount / ops
 
 
-def _per_second(ops: float, ns: float) -> float:
-    return ops * 1e9 / ns
+def _per_second(ns: float, ops: float) -> float:
+    return NS_PER_S / (ns / ops)  # no ops: no rate, rather than a rate of 0
 
 
 def _cost(
@@ -108,7 +108,7 @@ def _whole(
 
 METRICS = (
     Metric(
-        "throughput", "throughput", Unit.PER_SECOND, Better.MORE, ("ops", "op_time_ns"), _per_second
+        "throughput", "throughput", Unit.PER_SECOND, Better.MORE, ("op_time_ns", "ops"), _per_second
     ),
     _whole("wall_ns", "wall time per run", Unit.NS, only_programs=True),
     _whole("cpu_ns", "CPU time per run", Unit.NS, only_programs=True),

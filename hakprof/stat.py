@@ -116,6 +116,9 @@ def _count(request: Request, measurement: Measurement, tools: _Tools) -> Countin
     for backend in chosen:
         if measurement.interrupted or backend is backends.TIMING:
             break
+        if backend.kind is Kind.EXACT and (processes := measurement.processes) > 1:
+            failures.append(f"{backend.name}: sees the first of {processes} processes only")
+            continue
         used = backend
         lengths = _lengths(request, measurement, backend)
         why = measurement.count(backend, lengths)

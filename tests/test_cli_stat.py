@@ -110,6 +110,29 @@ def test_the_calls_of_a_program_are_counted_in_a_run_of_their_own(
     assert number(report, "ns_per_op") == pytest.approx(wall / report.census.ops)
 
 
+def test_ops_of_many_processes_are_not_divided_into_a_count_of_one(tmp_path: Path) -> None:
+    words = ["--runs=3", "--alloc=glibc", "--", "sh", "-c", "ls / >/dev/null; ls /"]
+    report = report_of(tmp_path, *words)
+    assert report.census is not None
+    assert report.census.processes > 1
+    value = report.columns[0].figures["instructions_per_op"].value
+    assert isinstance(value, Absent)
+    gap = next(g for g in report.gaps if "instructions_per_op" in g.metrics)
+    assert "processes only" in gap.why.why or "hardware" in gap.why.why
+
+
+def test_a_program_without_a_call_has_no_time_per_op(tmp_path: Path) -> None:
+    program = tmp_path / "idle"
+    source = "int main(void) { return 0; }"
+    command = ["cc", "-x", "c", "-", "-o", str(program)]
+    subprocess.run(command, input=source, text=True, check=True)
+    report = report_of(tmp_path, "--runs=3", "--alloc=glibc", "--", program)
+    for name in ("throughput", "ns_per_op", "instructions_per_op"):
+        value = report.columns[0].figures[name].value
+        assert isinstance(value, Absent), name
+        assert "no ops" in value.why
+
+
 def test_several_allocators_stand_beside_each_other(compile_c: Callable[..., Path]) -> None:
     bump = compile_c("libbump.so", "-shared", "-fPIC", "bump.c")
     done = hakprof("stat", *RANDOM, "--alloc", "glibc", "--alloc", bump, "--backend", "timing")
