@@ -19,7 +19,8 @@ from hakprof.units import show_bytes, show_percent
 SCHEMA = "hakprof.compare/1"
 """Name and version of the document. A field may be added; one that changes raises the version."""
 
-DEFAULT_BUDGET_S = 60.0
+PARTS = 4
+"""Runs are so many times shorter than those of `hakprof stat`, and there are more of them."""
 
 SYSCALLS = Syscalls()
 

@@ -22,6 +22,9 @@ from hakprof.stats import LEAST_BLOCKS, FloatArray
 AGAIN = " (again)"
 """Ends the name of the arm that is the base once more."""
 
+MOST_BLOCKS = 160
+"""Many short runs find more than few long ones: bursts of noise spoil whole runs."""
+
 FIRST_LOOK = 8
 """No look at fewer blocks: the levels are so high then that hardly anything passes."""
 
@@ -44,9 +47,10 @@ class Contest:
         `cpu_time`: compare the CPU time, not the wall time.
         """
         again = dataclasses.replace(base, name=base.name + AGAIN)
-        self.plan = dataclasses.replace(plan, arms=(*plan.arms, again))
         self.base, self.again = base.name, again.name
-        self.most = plan.max_blocks
+        self.most = plan.runs or MOST_BLOCKS
+        self.plan = dataclasses.replace(plan, arms=(*plan.arms, again), runs=self.most)
+        self._limited = plan.runs is None
         self.block_s = 0.0
         self._samples = samples
         self._backend = backend
@@ -57,8 +61,7 @@ class Contest:
     def enough(self, blocks: int, spent_s: float) -> bool:
         """Asked after each block. How many there may be is fixed by the first, before any look."""
         self.block_s = spent_s / blocks
-        limited = self.plan.runs is None
-        if blocks == 1 and limited:
+        if blocks == 1 and self._limited:
             self.most = max(1, min(self.most, int(self.plan.budget_s / self.block_s)))
         contestants = self._contestants()
         if self.base not in contestants or self.again not in contestants or len(contestants) == 2:  # noqa: PLR2004 (the base alone, twice)
@@ -68,7 +71,9 @@ class Contest:
             verdicts = self.verdicts()
             if verdicts is not None and self._settled(verdicts):
                 return True
-        return blocks >= self.most or (limited and spent_s + self.block_s > self.plan.budget_s)
+        return blocks >= self.most or (
+            self._limited and spent_s + self.block_s > self.plan.budget_s
+        )
 
     @property
     def problems(self) -> dict[str, str]:

@@ -6,7 +6,7 @@
     [[cell]]
     target = "larson"                               # BENCHMARK or BENCHMARK:PRESET
     threads = [1, 2, 4]                             # one comparison each; left out: the default
-    iters = "1M"                                    # left out: about 0.3 s
+    iters = "1M"                                    # left out: about 0.1 s
     args = ["--chunks", "1000"]                     # further words for the benchmark
 
     [[cell]]
@@ -109,7 +109,8 @@ def _cells(spec: CellSpec, path: Path) -> Iterator[Cell]:
     benchmark, preset = find_benchmark(spec.target)
     iters = parse_count(spec.iters) if spec.iters else None
     for threads in spec.threads or (None,):
-        work = benchmark_work(benchmark, preset, Size(threads, iters), spec.args, {})
+        size = Size(threads, iters)
+        work = benchmark_work(benchmark, preset, size, spec.args, {}, parts=comparison.PARTS)
         name = " ".join((spec.target, *spec.args, f"{work.target.threads}t"))
         yield Cell(name, work)
 

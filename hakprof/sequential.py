@@ -16,7 +16,7 @@ import numpy as np
 
 from hakprof.stats import FloatArray
 
-LOOK_FRACTIONS = (0.25, 0.375, 0.5, 0.75, 1.0)
+LOOK_FRACTIONS = (1 / 16, 1 / 8, 0.25, 0.375, 0.5, 0.75, 1.0)
 WALK_LIMIT = 6.0
 GRID = 1201
 """The walk's density is followed on so many points up to +- the limit: levels right to 1 %."""

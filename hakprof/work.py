@@ -43,16 +43,24 @@ class Work:
 
 
 def benchmark_work(
-    benchmark: Benchmark, preset: str, size: Size, args: Sequence[str], env: Mapping[str, str]
+    benchmark: Benchmark,
+    preset: str,
+    size: Size,
+    args: Sequence[str],
+    env: Mapping[str, str],
+    *,
+    parts: int = 1,
 ) -> Work:
-    """A benchmark at the size asked for. UsageError where it cannot have that."""
+    """A benchmark at the size asked for, or a part of its own. UsageError if it cannot be that."""
+    warmup = ["--warmup", str(benchmark.warmup_timed // parts)] if parts > 1 else []
 
     def target(iters: int, *, counted: bool = True) -> Target:
+        words = [*args] if counted else [*warmup, *args]
         return benchmark.target(
-            preset=preset, iters=iters, counted=counted, threads=size.threads, args=args, env=env
+            preset=preset, iters=iters, counted=counted, threads=size.threads, args=words, env=env
         )
 
-    iters = size.iters or benchmark.iters_timed
+    iters = size.iters or benchmark.iters_timed // parts
     first = min(benchmark.iters_counted[0], iters)
     return Work(target(iters, counted=False), iters, first, target)
 

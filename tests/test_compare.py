@@ -48,13 +48,13 @@ def share_called_different(kind: str, arms: int, slowdown: float, trials: int) -
 
 @pytest.mark.parametrize("kind", NOISES)
 def test_false_alarms_stay_within_alpha_with_early_stops(kind: str) -> None:
-    trials = 300
+    trials = 200
     limit = ALPHA + 2.5 * math.sqrt(ALPHA * (1 - ALPHA) / trials)
     assert share_called_different(kind, 2, 0.0, trials) <= limit
 
 
 def test_false_alarms_of_five_arms_stay_within_alpha() -> None:
-    trials = 100
+    trials = 60
     limit = ALPHA + 2.5 * math.sqrt(ALPHA * (1 - ALPHA) / trials)
     assert share_called_different("skewed", 5, 0.0, trials) <= limit
 

@@ -40,13 +40,13 @@ def compare(
         typer.Option(help="Names or paths; the first is the base. [all that are here]"),
     ] = None,
     budget: Annotated[str, typer.Option(help="Longest time of the timed runs.")] = "60s",
-    runs: Annotated[int | None, typer.Option(min=1, help="Blocks at most. [40]")] = None,
+    runs: Annotated[int | None, typer.Option(min=1, help="Blocks at most. [160]")] = None,
     warmup: Annotated[int, typer.Option(min=0, help="Runs before the first that counts.")] = 1,
     threads: Annotated[
         int | None, typer.Option(min=1, max=256, help="Threads of the benchmark.")
     ] = None,
     iters: Annotated[
-        str | None, typer.Option(help="Length of a timed run, e.g. 20M. [about 0.3 s]")
+        str | None, typer.Option(help="Length of a timed run, e.g. 20M. [about 0.1 s]")
     ] = None,
     pin: Annotated[str | None, typer.Option(help="CPUs to run on: 0, or 0,2, or 1-3.")] = None,
     env: Annotated[
@@ -71,7 +71,11 @@ def compare(
     request = stat.Request(
         command=("hakprof", "compare", *sys.argv[2:]),
         work=choose_work(
-            target, ctx.obj, Size(threads, parse_count(iters) if iters else None), env
+            target,
+            ctx.obj,
+            Size(threads, parse_count(iters) if iters else None),
+            env,
+            parts=comparison.PARTS,
         ),
         allocators=_allocators(split_list(alloc)),
         runs=runs,

@@ -76,13 +76,18 @@ def choose_target(target: str | None, words: list[str] | None) -> tuple[Benchmar
 
 
 def choose_work(
-    target: str | None, words: list[str] | None, size: Size, env: Sequence[str] | None
+    target: str | None,
+    words: list[str] | None,
+    size: Size,
+    env: Sequence[str] | None,
+    *,
+    parts: int = 1,
 ) -> Work:
     """What is run: the benchmark TARGET with the words behind `--`, or the program behind it."""
     chosen = choose_target(target, words)
     if chosen is None:
         return program_work(words or [], size, parse_env(env))
-    return benchmark_work(*chosen, size, words or [], parse_env(env))
+    return benchmark_work(*chosen, size, words or [], parse_env(env), parts=parts)
 
 
 def usable_cpus(text: str | None) -> frozenset[int] | None:
