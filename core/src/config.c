@@ -25,7 +25,7 @@ static const struct option {
     {"HAKMEM_CACHE_KIB", &hk_config.cache_kib, 1, 1024},
     {"HAKMEM_CACHE_MAX_KIB", &hk_config.cache_max_kib, 1, 1024},
     {"HAKMEM_CACHE_BUDGET_MIB", &hk_config.budget_mib, 0, 1 << 20},
-    {"HAKMEM_DECAY_MS", &hk_config.decay_ms, 0, 3600 * 1000},
+    {"HAKMEM_DECAY_MS", &hk_config.decay_ms, 0, 3600000},
     {"HAKMEM_DIRTY_MIB", &hk_config.dirty_mib, 0, 1 << 20},
     {"HAKMEM_HUGE_MIB", &hk_config.huge_mib, 0, 1 << 30},
     {"HKM_WHALE_CAPACITY", &hk_config.whale_capacity, 0, 256},

@@ -67,12 +67,14 @@ HK_INLINE struct hk_block *hk_tls_own_block(uintptr_t offset) {
 }
 
 /* Takes one from the room of a class; jumps to `none` if there was none: it then reads 65535. */
+/* NOLINTBEGIN(bugprone-macro-parentheses): a label cannot stand in them */
 #define HK_TLS_TAKE_ROOM(offset, cls, none)                                                        \
     __asm__ goto("subw $1, %%fs:%c2(%0,%1,2)\n\tjc %l[" #none "]"                                  \
                  :                                                                                 \
                  : "r"(offset), "r"((size_t)(cls)), "i"(offsetof(struct hk_tls, room))             \
                  : "memory", "cc"                                                                  \
                  : none)
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 #else
 
@@ -99,6 +101,7 @@ HK_INLINE struct hk_block *hk_tls_own_block(uintptr_t offset) {
     return hk_tls.own;
 }
 
+/* NOLINTBEGIN(bugprone-macro-parentheses): a label cannot stand in them */
 #define HK_TLS_TAKE_ROOM(offset, cls, none)                                                        \
     if ((void)(offset), HK_UNLIKELY(hk_tls.room[cls]-- == 0)) {                                    \
         goto none;                                                                                 \
