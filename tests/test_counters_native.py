@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -155,6 +156,26 @@ def test_a_running_process_is_found_by_its_id(churn: Path, tmp_path: Path) -> No
     assert dump.state is State.RUNNING
     assert broken(dump) == []
     assert view_of(dump).allocs > 1000
+
+
+def test_the_command_watches_a_running_process(churn: Path, tmp_path: Path) -> None:
+    command = [churn, "3", "4", "1000", "4000", "wait"]
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=environment("dump.json"), stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        while process.stdout.readline() != "ready\n":
+            pass
+        words = ["--live", str(process.pid), "--looks", "2", "--interval", "0.1"]
+        done = subprocess.run(
+            [sys.executable, "-P", "-m", "hakprof", "counters", *words],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        process.kill()
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.count(f"Process {process.pid}, while it ran") == 2
 
 
 def test_a_forked_child_counts_on_its_own(churn: Path, tmp_path: Path) -> None:

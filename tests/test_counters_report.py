@@ -115,7 +115,7 @@ def test_counters_that_only_one_side_knows_are_named(document: Path) -> None:
     (dump,) = read_dumps(document)
     (note,) = layout_notes(dump.layout, SCHEMA)
     assert "unknown counters: older_name" in note
-    assert "it lacks: tls_sll" in note
+    assert "it lacks: reused_other, reused_own, tls_sll" in note
 
 
 def counted(**counts: int) -> View:
@@ -140,8 +140,16 @@ def counted(**counts: int) -> View:
         ({"cache_hit": 10_000, "early_return__foreign": 3}, "another allocator"),
         ({"cache_hit": 10_000, "alloc_failed": 3}, "failed for want of memory"),
         (
-            {"tls_sll": 10_000, "ss_remote": 3_100, "stage_block__partial": 2_852},
-            "31.0 % of small frees end in a slab of another thread (ss_remote), and 92.0 %",
+            {
+                "tls_sll": 10_000,
+                "ss_remote": 3_100,
+                "stage_block__partial": 2_852,
+                "reused_own": 2_852,
+            },
+            (
+                "and 92.0 % of returned blocks come back by refill stage partial, 100.0 % "
+                "of those to the slab's own thread: consumers feed producers."
+            ),
         ),
         ({"cache_hit": 10_000, "lock_wait__class": 50}, "most for 'class'"),
         ({"cache_hit": 10_000, "os_call__mmap": 500}, "system calls, 50.0 for 1000"),
@@ -155,7 +163,8 @@ def test_the_command_shows_a_document(hakprof: Run, document: Path) -> None:
     code, out, err = hakprof(document)
     assert (code, err) == (0, "")
     assert "Refill ladder" in out
-    assert "19 of 19 hold" in out
+    assert "19 of 20 hold" in out
+    assert "1 of 20 are about counters that this dump has not: reusers" in out
 
 
 def test_the_command_shows_what_a_dead_process_left(hakprof: Run, live: Path) -> None:

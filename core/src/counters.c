@@ -246,7 +246,7 @@ static void watch_signal(const char *wish) {
         return;
     }
     int number = strcmp(wish, "USR1") == 0 ? SIGUSR1 : strcmp(wish, "USR2") == 0 ? SIGUSR2 : 0;
-    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART | SA_ONSTACK};
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
     sigfillset(&action.sa_mask);
     if (number == 0 || sigaction(number, &action, NULL) != 0) {
         complain("HAKMEM_COUNTERS_SIGNAL is USR1 or USR2, not", wish, 0);

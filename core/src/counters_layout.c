@@ -69,48 +69,50 @@ const struct hk_counter_row hk_counter_rows[] = {
     {"stage_attempt", 364, &hk_stage_axis, &hk_class_axis},
     {"stage_success", 1155, &hk_stage_axis, &hk_class_axis},
     {"stage_block", 1946, &hk_stage_axis, &hk_class_axis},
-    {"stage_cycle", 2737, &hk_stage_axis, NULL},
-    {"carved", 2744, &hk_class_axis, NULL},
-    {"tls_sll", 2857, &hk_class_axis, NULL},
-    {"tls_sll_overflow", 2970, &hk_class_axis, NULL},
-    {"threadless_free", 3083, &hk_class_axis, NULL},
-    {"run_free", 3196, NULL, NULL},
-    {"run_freed_bytes", 3197, NULL, NULL},
-    {"large_free", 3198, NULL, NULL},
-    {"large_freed_bytes", 3199, NULL, NULL},
-    {"overflow", 3200, &hk_class_axis, NULL},
-    {"cap_grown", 3313, &hk_class_axis, NULL},
-    {"central_list", 3426, &hk_class_axis, NULL},
-    {"central_block", 3539, &hk_class_axis, NULL},
-    {"central_full_block", 3652, &hk_class_axis, NULL},
-    {"central_drained_block", 3765, &hk_class_axis, NULL},
-    {"ss_local", 3878, &hk_class_axis, NULL},
-    {"ss_remote", 3991, &hk_class_axis, NULL},
-    {"slab_opened", 4104, &hk_class_axis, NULL},
-    {"slab_retired", 4217, &hk_class_axis, NULL},
-    {"retired_block", 4330, &hk_class_axis, NULL},
-    {"superslab_mapped", 4443, NULL, NULL},
-    {"superslab_emptied", 4444, NULL, NULL},
-    {"superslab_claimed", 4445, NULL, NULL},
-    {"superslab_unmapped", 4446, NULL, NULL},
-    {"large_mapped", 4447, NULL, NULL},
-    {"large_reused", 4448, NULL, NULL},
-    {"large_cached", 4449, NULL, NULL},
-    {"large_unmapped", 4450, NULL, NULL},
-    {"large_mapped_bytes", 4451, NULL, NULL},
-    {"large_unmapped_bytes", 4452, NULL, NULL},
-    {"os_call", 4453, &hk_os_call_axis, NULL},
-    {"os_call_failed", 4459, &hk_os_call_axis, NULL},
-    {"os_call_bytes", 4465, &hk_os_call_axis, NULL},
-    {"purge_round", 4471, NULL, NULL},
-    {"purge_call", 4472, NULL, NULL},
-    {"purge_bytes", 4473, NULL, NULL},
-    {"trim", 4474, NULL, NULL},
-    {"lock_wait", 4475, &hk_lock_kind_axis, NULL},
-    {"thread_started", 4480, NULL, NULL},
-    {"thread_exited", 4481, NULL, NULL},
+    {"reused_own", 2737, &hk_class_axis, NULL},
+    {"reused_other", 2850, &hk_class_axis, NULL},
+    {"stage_cycle", 2963, &hk_stage_axis, NULL},
+    {"carved", 2970, &hk_class_axis, NULL},
+    {"tls_sll", 3083, &hk_class_axis, NULL},
+    {"tls_sll_overflow", 3196, &hk_class_axis, NULL},
+    {"threadless_free", 3309, &hk_class_axis, NULL},
+    {"run_free", 3422, NULL, NULL},
+    {"run_freed_bytes", 3423, NULL, NULL},
+    {"large_free", 3424, NULL, NULL},
+    {"large_freed_bytes", 3425, NULL, NULL},
+    {"overflow", 3426, &hk_class_axis, NULL},
+    {"cap_grown", 3539, &hk_class_axis, NULL},
+    {"central_list", 3652, &hk_class_axis, NULL},
+    {"central_block", 3765, &hk_class_axis, NULL},
+    {"central_full_block", 3878, &hk_class_axis, NULL},
+    {"central_drained_block", 3991, &hk_class_axis, NULL},
+    {"ss_local", 4104, &hk_class_axis, NULL},
+    {"ss_remote", 4217, &hk_class_axis, NULL},
+    {"slab_opened", 4330, &hk_class_axis, NULL},
+    {"slab_retired", 4443, &hk_class_axis, NULL},
+    {"retired_block", 4556, &hk_class_axis, NULL},
+    {"superslab_mapped", 4669, NULL, NULL},
+    {"superslab_emptied", 4670, NULL, NULL},
+    {"superslab_claimed", 4671, NULL, NULL},
+    {"superslab_unmapped", 4672, NULL, NULL},
+    {"large_mapped", 4673, NULL, NULL},
+    {"large_reused", 4674, NULL, NULL},
+    {"large_cached", 4675, NULL, NULL},
+    {"large_unmapped", 4676, NULL, NULL},
+    {"large_mapped_bytes", 4677, NULL, NULL},
+    {"large_unmapped_bytes", 4678, NULL, NULL},
+    {"os_call", 4679, &hk_os_call_axis, NULL},
+    {"os_call_failed", 4685, &hk_os_call_axis, NULL},
+    {"os_call_bytes", 4691, &hk_os_call_axis, NULL},
+    {"purge_round", 4697, NULL, NULL},
+    {"purge_call", 4698, NULL, NULL},
+    {"purge_bytes", 4699, NULL, NULL},
+    {"trim", 4700, NULL, NULL},
+    {"lock_wait", 4701, &hk_lock_kind_axis, NULL},
+    {"thread_started", 4706, NULL, NULL},
+    {"thread_exited", 4707, NULL, NULL},
 };
-const uint32_t hk_counter_row_count = 58;
+const uint32_t hk_counter_row_count = 60;
 
 const struct hk_counter_row hk_gauge_rows[] = {
     {"superslab_live", 0, NULL, NULL},
@@ -135,7 +137,7 @@ const struct hk_counter_row hk_gauge_rows[] = {
 const uint32_t hk_gauge_row_count = 18;
 
 const char hk_layout_text[] =
-    "{\"schema\":\"hakmem\",\"version\":1,\"hash\":\"4d06b4535ce465cf\",\"axes\":{\"class\":113,\"st"
+    "{\"schema\":\"hakmem\",\"version\":1,\"hash\":\"ec305f19e6ed1900\",\"axes\":{\"class\":113,\"st"
     "age\":[\"spare\",\"central\",\"partial\",\"carve\",\"recycled\",\"superslab\",\"mmap\"],\"early\""
     ":[\"cache_empty\",\"no_room\",\"size_zero\",\"size_run\",\"size_large\",\"size_absurd\",\"bad"
     "_alignment\",\"no_thread\",\"dead_thread\",\"booting\",\"null\",\"foreign\",\"central_full\","
@@ -146,22 +148,23 @@ const char hk_layout_text[] =
     "rge_requested_bytes\",[]],[\"large_given_bytes\",[]],[\"alloc_failed\",[]],[\"calloc\","
     "[]],[\"aligned\",[]],[\"realloc_in_place\",[]],[\"realloc_moved\",[]],[\"early_return\","
     "[\"early\"]],[\"stage_attempt\",[\"stage\",\"class\"]],[\"stage_success\",[\"stage\",\"class\""
-    "]],[\"stage_block\",[\"stage\",\"class\"]],[\"stage_cycle\",[\"stage\"]],[\"carved\",[\"class"
-    "\"]],[\"tls_sll\",[\"class\"]],[\"tls_sll_overflow\",[\"class\"]],[\"threadless_free\",[\"cl"
-    "ass\"]],[\"run_free\",[]],[\"run_freed_bytes\",[]],[\"large_free\",[]],[\"large_freed_by"
-    "tes\",[]],[\"overflow\",[\"class\"]],[\"cap_grown\",[\"class\"]],[\"central_list\",[\"class\""
-    "]],[\"central_block\",[\"class\"]],[\"central_full_block\",[\"class\"]],[\"central_draine"
-    "d_block\",[\"class\"]],[\"ss_local\",[\"class\"]],[\"ss_remote\",[\"class\"]],[\"slab_opened"
-    "\",[\"class\"]],[\"slab_retired\",[\"class\"]],[\"retired_block\",[\"class\"]],[\"superslab_"
-    "mapped\",[]],[\"superslab_emptied\",[]],[\"superslab_claimed\",[]],[\"superslab_unmapp"
-    "ed\",[]],[\"large_mapped\",[]],[\"large_reused\",[]],[\"large_cached\",[]],[\"large_unma"
-    "pped\",[]],[\"large_mapped_bytes\",[]],[\"large_unmapped_bytes\",[]],[\"os_call\",[\"os_"
-    "call\"]],[\"os_call_failed\",[\"os_call\"]],[\"os_call_bytes\",[\"os_call\"]],[\"purge_rou"
-    "nd\",[]],[\"purge_call\",[]],[\"purge_bytes\",[]],[\"trim\",[]],[\"lock_wait\",[\"lock_kin"
-    "d\"]],[\"thread_started\",[]],[\"thread_exited\",[]]],\"gauges\":[[\"superslab_live\",[]]"
-    ",[\"superslab_live_peak\",[]],[\"looks\",[]],[\"derived_alloc\",[]],[\"derived_free\",[]"
-    "],[\"live_bytes\",[]],[\"cached_bytes\",[]],[\"dirty_bytes\",[]],[\"mapped_bytes\",[]],["
-    "\"peak_mapped_bytes\",[]],[\"cached_block\",[\"class\"]],[\"thread_live\",[]],[\"batch_bl"
-    "ock\",[\"class\"]],[\"slab_used_block\",[\"class\"]],[\"slab_free_block\",[\"class\"]],[\"sl"
-    "ab_live\",[\"class\"]],[\"run_live\",[]],[\"large_live\",[]]]}";
+    "]],[\"stage_block\",[\"stage\",\"class\"]],[\"reused_own\",[\"class\"]],[\"reused_other\",[\""
+    "class\"]],[\"stage_cycle\",[\"stage\"]],[\"carved\",[\"class\"]],[\"tls_sll\",[\"class\"]],[\""
+    "tls_sll_overflow\",[\"class\"]],[\"threadless_free\",[\"class\"]],[\"run_free\",[]],[\"run"
+    "_freed_bytes\",[]],[\"large_free\",[]],[\"large_freed_bytes\",[]],[\"overflow\",[\"class"
+    "\"]],[\"cap_grown\",[\"class\"]],[\"central_list\",[\"class\"]],[\"central_block\",[\"class\""
+    "]],[\"central_full_block\",[\"class\"]],[\"central_drained_block\",[\"class\"]],[\"ss_loc"
+    "al\",[\"class\"]],[\"ss_remote\",[\"class\"]],[\"slab_opened\",[\"class\"]],[\"slab_retired\""
+    ",[\"class\"]],[\"retired_block\",[\"class\"]],[\"superslab_mapped\",[]],[\"superslab_empt"
+    "ied\",[]],[\"superslab_claimed\",[]],[\"superslab_unmapped\",[]],[\"large_mapped\",[]],"
+    "[\"large_reused\",[]],[\"large_cached\",[]],[\"large_unmapped\",[]],[\"large_mapped_byt"
+    "es\",[]],[\"large_unmapped_bytes\",[]],[\"os_call\",[\"os_call\"]],[\"os_call_failed\",[\""
+    "os_call\"]],[\"os_call_bytes\",[\"os_call\"]],[\"purge_round\",[]],[\"purge_call\",[]],[\""
+    "purge_bytes\",[]],[\"trim\",[]],[\"lock_wait\",[\"lock_kind\"]],[\"thread_started\",[]],["
+    "\"thread_exited\",[]]],\"gauges\":[[\"superslab_live\",[]],[\"superslab_live_peak\",[]],"
+    "[\"looks\",[]],[\"derived_alloc\",[]],[\"derived_free\",[]],[\"live_bytes\",[]],[\"cached"
+    "_bytes\",[]],[\"dirty_bytes\",[]],[\"mapped_bytes\",[]],[\"peak_mapped_bytes\",[]],[\"ca"
+    "ched_block\",[\"class\"]],[\"thread_live\",[]],[\"batch_block\",[\"class\"]],[\"slab_used_"
+    "block\",[\"class\"]],[\"slab_free_block\",[\"class\"]],[\"slab_live\",[\"class\"]],[\"run_li"
+    "ve\",[]],[\"large_live\",[]]]}";
 const uint32_t hk_layout_text_bytes = sizeof(hk_layout_text) - 1;

@@ -80,6 +80,8 @@ struct hk_counts {
     uint64_t stage_attempt[7][113];
     uint64_t stage_success[7][113];
     uint64_t stage_block[7][113];
+    uint64_t reused_own[113];
+    uint64_t reused_other[113];
     uint64_t stage_cycle[7];
     uint64_t carved[113];
     uint64_t tls_sll[113];
@@ -144,7 +146,7 @@ struct hk_gauges {
     uint64_t large_live;
 };
 
-enum { HK_COUNT_WORDS = 4482,
+enum { HK_COUNT_WORDS = 4708,
        HK_GAUGE_WORDS = 578 };
 
 /* An axis; `member` is NULL where the members are only numbers. */

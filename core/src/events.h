@@ -93,6 +93,11 @@ HK_EVENT(refill_got, (enum hk_stage stage, unsigned cls, const void *list),
          hk_stage_leave();
          hk_count(stage_success[stage][cls], 1);
          hk_count(stage_block[stage][cls], hk_list_length(list));)
+/* Blocks that had come back into a slab are given out again: to the thread that opened the slab, or
+ * to another. */
+HK_EVENT(reused, (unsigned cls, bool own, unsigned blocks),
+         if (own) { hk_count(reused_own[cls], blocks); }
+         else { hk_count(reused_other[cls], blocks); })
 /* Blocks that never existed before were cut from a slab. */
 HK_EVENT(carved, (unsigned cls, unsigned blocks), hk_count(carved[cls], blocks);)
 

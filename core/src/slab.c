@@ -152,6 +152,7 @@ void *hk_slab_refill(unsigned cls, unsigned want) {
     hk_on_refill_try(HK_STAGE_PARTIAL, cls);
     struct hk_slab *slab = central->giving;
     if (slab && slab->free) {
+        hk_on_reused(cls, slab->owner == (const void *)hk_thread_pointer(), slab->free_count);
         list = take_returned(central, slab);
         hk_unlock(&central->lock);
         hk_on_refill_got(HK_STAGE_PARTIAL, cls, list);

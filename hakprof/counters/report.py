@@ -172,13 +172,18 @@ def _facts(dump: Dump) -> dict[str, str]:
 
 
 def _verdicts(dump: Dump, checks: Sequence[Check]) -> list[str]:
-    """Those that do not hold, a line each; the others in one."""
+    """Those that do not hold, a line each; the others together."""
+    known = set(dump.layout.counters) | set(dump.layout.gauges)
     lines = [verdict(check, dump) for check in checks if check.breaches]
     for text, found in (
         ("hold", [c for c in checks if c.holds]),
         (
             "need a look at the heap at rest, which this dump has not",
-            [c for c in checks if c.missing],
+            [c for c in checks if c.missing and known.issuperset(c.missing)],
+        ),
+        (
+            "are about counters that this dump has not",
+            [c for c in checks if not known.issuperset(c.missing)],
         ),
     ):
         if found:

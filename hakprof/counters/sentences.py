@@ -74,15 +74,16 @@ def _remote(view: View) -> Iterator[str]:
     part = share(remote, frees)
     if part is not None and part > MUCH:
         back = share(view.sum("stage_block", stage="partial"), view.sum("ss_local", "ss_remote"))
-        yield (
-            f"{show_percent(part)} of small frees end in a slab of another thread (ss_remote)"
-            + (
-                f", and {show_percent(back)} of the returned blocks come back through refill stage "
-                "partial: consumers feed producers."
-                if back is not None
-                else "."
+        own = share(view.sum("reused_own"), view.sum("reused_own", "reused_other"))
+        text = f"{show_percent(part)} of small frees end in a slab of another thread (ss_remote)"
+        if back is not None:
+            text += (
+                f", and {show_percent(back)} of returned blocks come back by refill stage partial"
             )
-        )
+        if own is not None:
+            text += f", {show_percent(own)} of those to the slab's own thread"
+            text += ": consumers feed producers" if own > 1 - MUCH else ""
+        yield f"{text}."
     handed = share(view.sum("central_block"), frees)
     taken = share(view.sum("stage_block", stage="central"), view.sum("central_block"))
     if handed is not None and taken is not None and handed > MUCH:

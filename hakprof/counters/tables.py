@@ -172,6 +172,8 @@ def flush_table(view: View) -> Table:
             ("blocks in those", view.sum("central_block")),
             ("ss_local: blocks back to a slab of this thread", view.sum("ss_local")),
             ("ss_remote: blocks back to a slab of another", view.sum("ss_remote")),
+            ("taken from there by the slab's own thread", view.sum("reused_own")),
+            ("taken from there by another thread", view.sum("reused_other")),
         )
         if count
     ]
