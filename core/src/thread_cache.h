@@ -101,7 +101,6 @@ HK_INLINE struct hk_block *hk_tls_own_block(uintptr_t offset) {
     return hk_tls.own;
 }
 
-/* NOLINTBEGIN(bugprone-macro-parentheses): a label cannot stand in them */
 #define HK_TLS_TAKE_ROOM(offset, cls, none)                                                        \
     if ((void)(offset), HK_UNLIKELY(hk_tls.room[cls]-- == 0)) {                                    \
         goto none;                                                                                 \
