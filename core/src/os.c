@@ -4,9 +4,12 @@
 #include "events.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <string.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
 #include <time.h>
+#include <unistd.h>
 
 #if HK_OS_FAULTS
 #define FAULT(call) hk_os_fault(call)
@@ -124,7 +127,31 @@ bool hk_os_purge(void *address, size_t size) {
     return OS_CALL(HK_OS_PURGE, size, madvise(address, size, MADV_DONTNEED) == 0);
 }
 
+/* Read once: whether huge pages come unasked. */
+static bool huge_pages_are_always(void) {
+    enum { UNKNOWN, ASKED_FOR, ALWAYS };
+    static int mode;
+    int known = __atomic_load_n(&mode, __ATOMIC_RELAXED);
+    if (known == UNKNOWN) {
+        int kept = errno;
+        char text[8] = "";
+        int file = open("/sys/kernel/mm/transparent_hugepage/enabled", O_RDONLY | O_CLOEXEC);
+        bool always = file >= 0 && read(file, text, sizeof text) == sizeof text &&
+                      memcmp(text, "[always]", sizeof text) == 0;
+        if (file >= 0) {
+            close(file);
+        }
+        errno = kept;
+        known = always ? ALWAYS : ASKED_FOR;
+        __atomic_store_n(&mode, known, __ATOMIC_RELAXED);
+    }
+    return known == ALWAYS;
+}
+
 void hk_os_huge(void *address, size_t size, bool wanted) {
+    if (!wanted && !huge_pages_are_always()) {
+        return;
+    }
     (void)OS_CALL(HK_OS_HUGE, size,
                   madvise(address, size, wanted ? MADV_HUGEPAGE : MADV_NOHUGEPAGE) == 0);
 }

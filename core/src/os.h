@@ -20,7 +20,8 @@ bool hk_os_commit(void *address, size_t size);
 /* Gives the pages back; they read as zero afterwards. False: they still hold their content. */
 bool hk_os_purge(void *address, size_t size);
 
-/* Asks for huge pages, or asks for none. Advice: a refusal changes nothing. */
+/* Asks for huge pages; or for none, where the system would give them to everybody ("always").
+ * Advice: a refusal changes nothing. */
 void hk_os_huge(void *address, size_t size, bool wanted);
 
 /* Grows or shrinks a mapping where it lies. */

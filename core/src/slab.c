@@ -10,6 +10,9 @@ enum {
      * batches of half a slab, an eighth of the memory of the class. */
     BATCHES_ALWAYS = 4,
     SLABS_PER_BATCH = 4,
+    /* After so many lists in a row that nobody took anything for, the class is shrinking: what
+     * comes goes to the slabs at once, and a batch with it, so that slabs get empty. */
+    UNWANTED_IS_SHRINKING = 4,
     /* Blocks that go back to slabs under one hold of the lock. */
     RETURNED_AT_ONCE = 64,
     /* A fresh class carves a page at a time, a busy one four. */
@@ -24,6 +27,7 @@ struct central {
     unsigned batch_count;
     unsigned least_batches; /* since the decay window began */
     unsigned slabs;
+    unsigned unwanted;      /* lists put since anything was taken */
     struct hk_slab *giving; /* slabs with blocks that came back, or still to be carved */
 } __attribute__((aligned(128)));
 
@@ -143,6 +147,7 @@ void *hk_slab_refill(unsigned cls, unsigned want) {
     struct central *central = &centrals[cls];
     hk_on_refill_try(HK_STAGE_CENTRAL, cls);
     hk_lock(&central->lock, HK_LOCK_CLASS);
+    central->unwanted = 0;
     void *list = take_batch(central);
     if (list) {
         hk_unlock(&central->lock);
@@ -219,31 +224,6 @@ static void return_list(struct central *central, void *list) {
     }
 }
 
-void hk_slab_put(unsigned cls, void *list) {
-    struct central *central = &centrals[cls];
-    hk_lock(&central->lock, HK_LOCK_CLASS);
-    bool fits = central->batch_count < BATCHES_ALWAYS + central->slabs / SLABS_PER_BATCH;
-    if (fits) {
-        hk_on_central_put(cls, list);
-        ((void **)list)[1] = central->batches;
-        central->batches = list;
-        central->batch_count++;
-    }
-    hk_unlock(&central->lock);
-    if (!fits) {
-        hk_on_central_full(cls, list);
-        return_list(central, list);
-    }
-}
-
-void *hk_slab_alloc_one(unsigned cls) {
-    void *block = hk_slab_refill(cls, 1);
-    if (block && hk_next(block)) {
-        hk_slab_put(cls, hk_next(block));
-    }
-    return block;
-}
-
 /* Takes up to `count` batches and returns their blocks to the slabs. */
 static bool return_batches(unsigned cls, unsigned count) {
     struct central *central = &centrals[cls];
@@ -260,6 +240,35 @@ static bool return_batches(unsigned cls, unsigned count) {
         return_list(central, batch);
     }
     return any;
+}
+
+bool hk_slab_put(unsigned cls, void *list) {
+    struct central *central = &centrals[cls];
+    hk_lock(&central->lock, HK_LOCK_CLASS);
+    bool shrinking = ++central->unwanted > UNWANTED_IS_SHRINKING;
+    bool fits =
+        !shrinking && central->batch_count < BATCHES_ALWAYS + central->slabs / SLABS_PER_BATCH;
+    if (fits) {
+        hk_on_central_put(cls, list);
+        ((void **)list)[1] = central->batches;
+        central->batches = list;
+        central->batch_count++;
+    }
+    hk_unlock(&central->lock);
+    if (!fits) {
+        hk_on_central_full(cls, list);
+        return_list(central, list);
+        (void)return_batches(cls, shrinking);
+    }
+    return !shrinking;
+}
+
+void *hk_slab_alloc_one(unsigned cls) {
+    void *block = hk_slab_refill(cls, 1);
+    if (block && hk_next(block)) {
+        (void)hk_slab_put(cls, hk_next(block));
+    }
+    return block;
 }
 
 void hk_slab_tick(void) {

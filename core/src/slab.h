@@ -13,8 +13,9 @@
  * `want` are carved; the other stages give what they have. NULL if there is no memory. */
 void *hk_slab_refill(unsigned cls, unsigned want);
 
-/* Takes a list over: as a batch while the stack may grow, else block by block into the slabs. */
-void hk_slab_put(unsigned cls, void *list);
+/* Takes a list over: as a batch while the stack may grow, else block by block into the slabs.
+ * False: nobody has wanted blocks of the class for a while. */
+bool hk_slab_put(unsigned cls, void *list);
 
 /* One block, for threads without a cache. NULL if there is no memory. */
 void *hk_slab_alloc_one(unsigned cls);

@@ -15,9 +15,15 @@ struct link {
 
 enum shelf_kind { SHELF_FREE, SHELF_DIRTY, SHELVES };
 
+/* Slabs of blocks up to 1 KiB are used to the last byte, and gain from huge pages. Others leave
+ * tails that nobody touches, which huge pages would make resident: they live in SuperSlabs of their
+ * own. */
+enum grain { GRAIN_FINE, GRAIN_COARSE, GRAINS };
+
 struct superslab {
-    uint64_t free;                  /* a bit a unit; the first is never free */
-    uint64_t dirty;                 /* free and resident */
+    uint64_t free;  /* a bit a unit; the first is never free */
+    uint64_t dirty; /* free and resident */
+    uint8_t grain;
     uint8_t row[SHELVES];           /* where it stands; 0: nowhere */
     struct link link[SHELVES];      /* its neighbours there */
     struct superslab *next;         /* of all */
@@ -38,10 +44,11 @@ enum {
     COLOURS = 8,
     COLOUR_SHIFT = 13,
     /* Dirty memory above the limit goes at once, but only in runs of half a SuperSlab: shorter ones
-     * would cost a call each, and wait for their neighbours or for the decay ... */
+     * would cost a call each, and wait for their neighbours or for the decay. The more there is
+     * beyond the limit, the shorter they may be. */
     LONG_RUN = HK_UNITS / 2,
-    /* ... unless there is this much more of it than the limit allows. */
-    FAR_BEYOND = 4,
+    /* SuperSlabs that a heap beyond HAKMEM_HUGE_MIB maps in one call. */
+    MAPPED_AT_ONCE = 4,
     /* The limit: this part of the peak, or HAKMEM_DIRTY_MIB. */
     DIRTY_PART_OF_PEAK = 8,
     /* What was purged in vain raises the limit, and fades by this part at every tick. */
@@ -51,7 +58,7 @@ _Static_assert(sizeof(struct superslab) <= 1 << COLOUR_SHIFT, "records fit a col
 _Static_assert((size_t)COLOURS << COLOUR_SHIFT <= HK_UNIT, "colours fit the first unit");
 
 static struct hk_lock lock;
-static struct shelf shelves[SHELVES];
+static struct shelf shelves[GRAINS][SHELVES];
 static struct superslab *all;
 static struct hk_superslab_stats stats;
 static size_t peak_used;
@@ -132,7 +139,7 @@ static unsigned longest_run(uint64_t bits) {
 /* --- shelves ---------------------------------------------------------------------------------- */
 
 static void take_off(struct superslab *superslab, enum shelf_kind kind) {
-    struct shelf *shelf = &shelves[kind];
+    struct shelf *shelf = &shelves[superslab->grain][kind];
     struct link *own = &superslab->link[kind];
     unsigned row = superslab->row[kind];
     if (own->next) {
@@ -149,7 +156,7 @@ static void take_off(struct superslab *superslab, enum shelf_kind kind) {
 }
 
 static void put_on(struct superslab *superslab, enum shelf_kind kind, unsigned row) {
-    struct shelf *shelf = &shelves[kind];
+    struct shelf *shelf = &shelves[superslab->grain][kind];
     superslab->row[kind] = (uint8_t)row;
     superslab->link[kind] = (struct link){.next = shelf->row[row]};
     if (shelf->row[row]) {
@@ -177,9 +184,10 @@ static void shelve(struct superslab *superslab) {
 }
 
 /* The SuperSlab with the shortest run of at least `units`: long runs stay whole. */
-static struct superslab *find(enum shelf_kind kind, unsigned units) {
-    uint64_t rows = shelves[kind].rows >> units;
-    return rows ? shelves[kind].row[units + (unsigned)__builtin_ctzl(rows)] : NULL;
+static struct superslab *find(enum grain grain, enum shelf_kind kind, unsigned units) {
+    const struct shelf *shelf = &shelves[grain][kind];
+    uint64_t rows = shelf->rows >> units;
+    return rows ? shelf->row[units + (unsigned)__builtin_ctzl(rows)] : NULL;
 }
 
 /* Fresh units were taken: had fewer been purged, dirty ones would have done. */
@@ -212,20 +220,10 @@ static void account_used(size_t units, bool taken) {
     }
 }
 
-/* Under the lock, which it gives up during the call to the system. */
-static struct superslab *map_superslab(void) {
-    bool huge = stats.used >= hk_config.huge_mib * HK_MIB;
-    hk_unlock(&lock);
-    char *base = hk_os_map(HK_SUPERSLAB, HK_SUPERSLAB);
-    if (base) {
-        hk_os_huge(base, HK_SUPERSLAB, huge);
-    }
-    hk_lock(&lock, HK_LOCK_SUPERSLAB);
-    if (!base) {
-        return NULL;
-    }
+static struct superslab *add_superslab(char *base, enum grain grain) {
     struct superslab *superslab = superslab_at((uintptr_t)base);
     superslab->free = ALL_FREE;
+    superslab->grain = (uint8_t)grain;
     superslab->next = all;
     all = superslab;
     stats.mapped += HK_SUPERSLAB;
@@ -234,6 +232,28 @@ static struct superslab *map_superslab(void) {
     }
     shelve(superslab);
     hk_on_superslab_mapped();
+    return superslab;
+}
+
+/* Under the lock, which it gives up during the calls to the system. Large heaps map several at
+ * once: what nobody touches costs address space only. */
+static struct superslab *map_superslab(enum grain grain) {
+    const bool large = stats.used >= hk_config.huge_mib * HK_MIB;
+    size_t bytes = (large ? MAPPED_AT_ONCE : 1) * HK_SUPERSLAB;
+    hk_unlock(&lock);
+    char *base = hk_os_map(bytes, HK_SUPERSLAB);
+    if (!base && large) {
+        bytes = HK_SUPERSLAB;
+        base = hk_os_map(bytes, HK_SUPERSLAB);
+    }
+    if (base) {
+        hk_os_huge(base, bytes, large && grain == GRAIN_FINE);
+    }
+    hk_lock(&lock, HK_LOCK_SUPERSLAB);
+    struct superslab *superslab = NULL;
+    for (; base && bytes; bytes -= HK_SUPERSLAB) {
+        superslab = add_superslab(base + bytes - HK_SUPERSLAB, grain);
+    }
     return superslab;
 }
 
@@ -266,16 +286,17 @@ static void account_run(const struct hk_slab *slab, bool taken) {
 
 struct hk_slab *hk_units_take(unsigned units, uint8_t code, enum hk_stage *stage) {
     struct hk_slab *slab = NULL;
+    const enum grain grain = code <= HK_FINE_CLASSES ? GRAIN_FINE : GRAIN_COARSE;
     hk_lock(&lock, HK_LOCK_SUPERSLAB);
-    struct superslab *superslab = find(SHELF_DIRTY, units);
+    struct superslab *superslab = find(grain, SHELF_DIRTY, units);
     uint64_t bits = superslab ? superslab->dirty : 0;
     *stage = HK_STAGE_RECYCLED;
     if (!superslab) {
         *stage = HK_STAGE_SUPERSLAB;
-        superslab = find(SHELF_FREE, units);
+        superslab = find(grain, SHELF_FREE, units);
         if (!superslab) {
             *stage = HK_STAGE_MMAP;
-            superslab = map_superslab();
+            superslab = map_superslab(grain);
         }
         bits = superslab ? superslab->free : 0;
     }
@@ -329,14 +350,25 @@ static bool purge_units(char *base, uint64_t units) {
     return worked;
 }
 
+/* The SuperSlab with the longest dirty run, if that has at least `shortest` units. */
+static struct superslab *dirtiest(unsigned shortest) {
+    const struct shelf *fine = &shelves[GRAIN_FINE][SHELF_DIRTY];
+    const struct shelf *coarse = &shelves[GRAIN_COARSE][SHELF_DIRTY];
+    const struct shelf *shelf = fine->rows > coarse->rows ? fine : coarse;
+    unsigned row = shelf->rows ? 63U - (unsigned)__builtin_clzl(shelf->rows) : 0;
+    return row >= shortest ? shelf->row[row] : NULL;
+}
+
 /* Purges SuperSlabs with a dirty run of at least `shortest` units, those with the longest first,
  * until at most `target` bytes are dirty. Under the lock, which it gives up during the calls: units
  * on their way are neither free nor dirty meanwhile. */
 static void purge(size_t target, unsigned shortest) {
     bool worked = true;
-    while (worked && stats.dirty > target && shelves[SHELF_DIRTY].rows >> shortest) {
-        unsigned row = 63U - (unsigned)__builtin_clzl(shelves[SHELF_DIRTY].rows);
-        struct superslab *superslab = shelves[SHELF_DIRTY].row[row];
+    while (worked && stats.dirty > target) {
+        struct superslab *superslab = dirtiest(shortest);
+        if (!superslab) {
+            break;
+        }
         uint64_t units = superslab->dirty;
         account_dirty(superslab, units, false);
         superslab->free &= ~units;
@@ -357,12 +389,11 @@ static void purge_what_is_too_much(void) {
     if (limit < peak_used / DIRTY_PART_OF_PEAK) {
         limit = peak_used / DIRTY_PART_OF_PEAK;
     }
-    limit += regretted;
+    limit += regretted + HK_UNIT; /* never 0 */
     size_t before = stats.dirty;
-    if (before > limit * FAR_BEYOND) {
-        purge(limit / 2, 1);
-    } else if (before > limit) {
-        purge(limit / 2, LONG_RUN);
+    if (before > limit) {
+        size_t times = before / limit;
+        purge(limit / 2, (unsigned)(LONG_RUN / (times * times)) + 1);
     }
     purged_early += before > stats.dirty ? before - stats.dirty : 0;
 }

@@ -24,10 +24,11 @@ enum {
 
 /* What a thread knows of a class beyond its list. */
 struct slot {
-    void *spare;      /* the list that filled up before this one */
-    uint16_t limit;   /* frees between two looks; 0: class not used yet */
-    uint16_t granted; /* the `room` that was last given */
-    bool spilled;     /* a list went to central since the limit last grew */
+    void *spare;        /* the list that filled up before this one */
+    uint16_t limit;     /* frees between two looks; 0: class not used yet */
+    uint16_t granted;   /* the `room` that was last given */
+    uint16_t seen_room; /* when idle lists were last looked for */
+    bool spilled;       /* a list went to central since the limit last grew */
 };
 
 struct hk_thread {
@@ -35,6 +36,7 @@ struct hk_thread {
     struct hk_thread *next; /* of the registered threads, or of the records to use again */
     uint64_t frees;         /* granted room that was used up, and frees that bypass the lists */
     unsigned until_tick;
+    uint64_t looked_ms; /* when idle lists were last looked for */
     size_t limit_bytes; /* of all slots, as counted in `granted_bytes` */
     size_t run_bytes;   /* in `runs`, and how many blocks that is */
     size_t run_count;
@@ -88,21 +90,38 @@ static void give_runs(struct hk_thread *thread) {
     thread->run_count = 0;
 }
 
+/* Hands over both lists of a class. True if there was one. */
+static bool flush_class(struct hk_thread *thread, unsigned cls) {
+    void *lists[] = {thread->tls->head[cls], thread->slots[cls].spare};
+    thread->tls->head[cls] = NULL;
+    thread->slots[cls].spare = NULL;
+    for (unsigned i = 0; i < 2; i++) {
+        if (lists[i]) {
+            (void)hk_slab_put(cls, lists[i]);
+        }
+    }
+    return lists[0] || lists[1];
+}
+
 static bool flush(struct hk_thread *thread) {
     bool any = thread->run_count > 0;
     give_runs(thread);
     for (unsigned cls = 1; cls < HK_CLASSES; cls++) {
-        void *lists[] = {thread->tls->head[cls], thread->slots[cls].spare};
-        thread->tls->head[cls] = NULL;
-        thread->slots[cls].spare = NULL;
-        for (unsigned i = 0; i < 2; i++) {
-            if (lists[i]) {
-                hk_slab_put(cls, lists[i]);
-                any = true;
-            }
-        }
+        any |= flush_class(thread, cls);
     }
     return any;
+}
+
+/* Hands over the lists that saw no free since the last time. */
+static void flush_idle(struct hk_thread *thread) {
+    for (unsigned cls = 1; cls < HK_CLASSES; cls++) {
+        struct slot *slot = &thread->slots[cls];
+        uint16_t room = thread->tls->room[cls];
+        if (room == slot->seen_room) {
+            (void)flush_class(thread, cls);
+        }
+        slot->seen_room = room;
+    }
 }
 
 static void unregister(struct hk_thread *thread) {
@@ -185,7 +204,7 @@ static unsigned limit_for(unsigned cls, size_t bytes) {
 
 static void set_limit(struct hk_thread *thread, unsigned cls, unsigned limit) {
     struct slot *slot = &thread->slots[cls];
-    size_t more = (limit - slot->limit) * hk_class_size(cls);
+    size_t more = ((size_t)limit - slot->limit) * hk_class_size(cls); /* or less: it wraps */
     slot->limit = (uint16_t)limit;
     thread->limit_bytes += more;
     __atomic_fetch_add(&granted_bytes, more, __ATOMIC_RELAXED);
@@ -212,6 +231,11 @@ static void grow_limit(struct hk_thread *thread, unsigned cls) {
 static void tick_of(struct hk_thread *thread) {
     if (thread->until_tick-- == 0) {
         thread->until_tick = TICK_INTERVAL;
+        uint64_t now = hk_os_clock_ms();
+        if (now - thread->looked_ms >= hk_config.decay_ms) {
+            thread->looked_ms = now;
+            flush_idle(thread);
+        }
         hk_cache_tick();
     }
 }
@@ -252,7 +276,20 @@ static void free_without_cache(unsigned cls, void *block) {
     hk_on_free_threadless(cls);
     __atomic_fetch_add(&other_frees, 1, __ATOMIC_RELAXED);
     hk_set_next(block, NULL);
-    hk_slab_put(cls, block);
+    (void)hk_slab_put(cls, block);
+}
+
+/* Hands a list over; the limit follows what becomes of it. */
+static void spill(struct hk_thread *thread, unsigned cls, void *list) {
+    struct slot *slot = &thread->slots[cls];
+    bool again = slot->spilled;
+    slot->spilled = true;
+    if (!hk_slab_put(cls, list)) {
+        (void)flush_class(thread, cls);
+        set_limit(thread, cls, slot->limit > 2 * MIN_LIMIT ? slot->limit / 2 : MIN_LIMIT);
+    } else if (again) {
+        grow_limit(thread, cls);
+    }
 }
 
 void hk_cache_overflow(unsigned cls, void *block) {
@@ -273,22 +310,18 @@ void hk_cache_overflow(unsigned cls, void *block) {
         set_limit(thread, cls, limit_for(cls, hk_config.cache_kib * HK_KIB));
     } else if (list) {
         hk_on_overflow(cls);
+        hk_tls.head[cls] = NULL;
         void *old = slot->spare;
         slot->spare = list;
-        list = NULL;
         if (old) {
-            if (slot->spilled) {
-                grow_limit(thread, cls);
-            }
-            slot->spilled = true;
-            hk_slab_put(cls, old);
-            tick_of(thread);
+            spill(thread, cls, old);
+            tick_of(thread); /* may hand over any list of the thread */
         }
     }
     thread->frees += slot->granted;
     slot->granted = slot->limit;
     hk_tls.room[cls] = (uint16_t)(slot->limit - 1);
-    hk_set_next(block, list);
+    hk_set_next(block, hk_tls.head[cls]);
     hk_tls.head[cls] = block;
     hk_on_free_tls_sll_overflow(cls);
 }
