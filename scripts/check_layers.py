@@ -32,7 +32,18 @@ STAGES = (
     ("cli",),
 )
 C_LAYERS = (
-    ("os", "config", "events", "counters", "size_class", "base", "lock", "class_map", "meta"),
+    (
+        "os",
+        "config",
+        "events",
+        "counters",
+        "size_class",
+        "base",
+        "region_header",
+        "lock",
+        "class_map",
+        "meta",
+    ),
     ("superslab",),
     ("slab", "large"),
     ("thread_cache",),

@@ -8,6 +8,7 @@
 #include "events.h"
 #include "large.h"
 #include "os.h"
+#include "region_header.h"
 #include "superslab.h"
 #include "thread_cache.h"
 
@@ -35,7 +36,7 @@ __attribute__((constructor(101))) static void start(void) {
 
 static void *alloc_run(size_t size, bool *zeroed) {
     hk_on_early(HK_EARLY_SIZE_RUN);
-    unsigned units = (unsigned)((size + HK_UNIT - 1) >> HK_UNIT_SHIFT);
+    unsigned units = (unsigned)((size + HK_HEADER_BYTES + HK_UNIT - 1) >> HK_UNIT_SHIFT);
     void *block = hk_cache_take_run(units);
     *zeroed = false;
     if (!block) {
@@ -44,7 +45,7 @@ static void *alloc_run(size_t size, bool *zeroed) {
         if (!run) {
             return NULL;
         }
-        *zeroed = stage != HK_STAGE_RECYCLED;
+        *zeroed = !HK_HEADER_BYTES && stage != HK_STAGE_RECYCLED;
         block = hk_slab_start(run);
     }
     hk_on_alloc_run(size, (size_t)units << HK_UNIT_SHIFT);
@@ -63,8 +64,9 @@ static void *alloc_large(size_t size, size_t alignment, bool *zeroed) {
 
 /* Blocks without a class: one try. */
 static void *try_big(size_t size, size_t alignment, bool *zeroed) {
-    return size <= RUN_MAX && alignment <= HK_UNIT ? alloc_run(size, zeroed)
-                                                   : alloc_large(size, alignment, zeroed);
+    return size <= RUN_MAX - HK_HEADER_BYTES && alignment <= HK_UNIT
+               ? alloc_run(size, zeroed)
+               : alloc_large(size, alignment, zeroed);
 }
 
 /* Fails a request, after the memory that waits in caches could not help. */
@@ -97,14 +99,14 @@ static HK_NOINLINE void *alloc_refill(size_t cls, size_t size) {
         return no_memory();
     }
     hk_on_alloc_refilled((unsigned)cls, size);
-    return block;
+    return tiny_region_id_write_header(block, cls);
 }
 
 HK_INLINE void *alloc_of_class(size_t cls, size_t size) {
     void *block = hk_cache_pop(cls);
     if (HK_LIKELY(block != NULL)) {
         hk_on_alloc_hit(hk_cache_own_block(), cls, size);
-        return block;
+        return tiny_region_id_write_header(block, cls);
     }
     return alloc_refill(cls, size);
 }
@@ -116,8 +118,9 @@ static HK_NOINLINE void *alloc_beyond_classes(size_t size) {
 
 /* Beyond the classes in steps of 16, which are the first test of malloc. */
 static HK_NOINLINE void *alloc_coarse(size_t size) {
-    return HK_LIKELY(size <= HK_SMALL_MAX) ? alloc_of_class(hk_class_coarse(size), size)
-                                           : alloc_beyond_classes(size);
+    return HK_LIKELY(size <= HK_SMALL_MAX - HK_HEADER_BYTES)
+               ? alloc_of_class(hk_class_coarse(size + HK_HEADER_BYTES), size)
+               : alloc_beyond_classes(size);
 }
 
 /* malloc's list is empty; that of malloc(0) always is. */
@@ -126,20 +129,20 @@ static HK_NOINLINE void *alloc_fine_slow(size_t size) {
         hk_on_early(HK_EARLY_SIZE_ZERO);
         return alloc_of_class(1, size);
     }
-    return alloc_refill(hk_class_fine(size), size);
+    return alloc_refill(hk_class_fine(size + HK_HEADER_BYTES), size);
 }
 
 HK_INLINE void *alloc(size_t size) {
-    if (HK_UNLIKELY(size > HK_FINE_MAX)) {
+    if (HK_UNLIKELY(size > HK_FINE_MAX - HK_HEADER_BYTES)) {
         return alloc_coarse(size);
     }
-    size_t cls = hk_class_fine(size);
+    size_t cls = hk_class_fine(size + HK_HEADER_BYTES);
     void *block = hk_cache_pop(cls);
     if (HK_UNLIKELY(block == NULL)) {
         return alloc_fine_slow(size);
     }
     hk_on_alloc_hit(hk_cache_own_block(), cls, size);
-    return block;
+    return tiny_region_id_write_header(block, cls);
 }
 
 HK_EXPORT void *malloc(size_t size) {
@@ -242,7 +245,7 @@ static size_t usable_size(const void *block, const char *caller) {
         hk_on_early(HK_EARLY_FOREIGN);
         hk_fatal(caller, block);
     }
-    return size;
+    return code == HK_CODE_LARGE ? size : size - HK_HEADER_BYTES;
 }
 
 HK_EXPORT size_t malloc_usable_size(void *block) {
@@ -259,9 +262,9 @@ static void *resize(void *block, size_t old_size, size_t size) {
     if (code == HK_CODE_LARGE && size > RUN_MAX) {
         return hk_large_resize(block, size);
     }
-    if (code == HK_CODE_RUN && size > HK_SMALL_MAX && size <= RUN_MAX) {
+    if (code == HK_CODE_RUN && size > HK_SMALL_MAX && size <= RUN_MAX - HK_HEADER_BYTES) {
         struct hk_slab *run = hk_slab_of(block);
-        unsigned units = (unsigned)((size + HK_UNIT - 1) >> HK_UNIT_SHIFT);
+        unsigned units = (unsigned)((size + HK_HEADER_BYTES + HK_UNIT - 1) >> HK_UNIT_SHIFT);
         if (units < run->units) {
             hk_units_shrink(run, units);
         }
@@ -321,7 +324,8 @@ static void *alloc_aligned(size_t alignment, size_t size) {
         hk_on_early(HK_EARLY_SIZE_ABSURD);
         return no_memory();
     }
-    size_t rounded = size > alignment ? hk_round_up(size, alignment) : alignment;
+    size_t bytes = size + HK_HEADER_BYTES;
+    size_t rounded = bytes > alignment ? hk_round_up(bytes, alignment) : alignment;
     if (rounded <= HK_SMALL_MAX) {
         size_t cls = hk_class_of(rounded);
         while (hk_class_size(cls) & (alignment - 1)) {
