@@ -23,6 +23,7 @@ COMMANDS: dict[str, str] = {
     "paths": "every path through a function as it ran, how often and how long",
     "flame": "call stacks as a picture: terminal, web page, or for other viewers",
     "compare": "several allocators on one target, and which differences are real",
+    "gap": "why one allocator is slower than another, stage by stage",
     "matrix": "many comparisons from one file, resumed where it stopped, as table and page",
     "ab": "one change before and after, and whether it did what was claimed",
     "sweep": "throughput over thread counts, sizes or working sets, and what limits it",
