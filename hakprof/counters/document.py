@@ -5,9 +5,11 @@ there.
 """
 
 import json
+import math
 import re
+from array import array
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -117,6 +119,8 @@ class _Filler:
 
     layout: Layout
     problems: list[str]
+    places: dict[tuple[str, str], int | None] = field(default_factory=dict)
+    """(axis, label) -> index, of the labels that were met"""
 
     def gauges(self, tree: object) -> Words:
         return self._words(tree, self.layout.gauges, self.layout.gauge_words)
@@ -138,36 +142,45 @@ class _Filler:
         )
 
     def _words(self, tree: object, fields: Mapping[str, Field], size: int) -> Words:
-        words = np.zeros(size, np.uint64)
+        words = array("Q", bytes(8 * size))
         for name, value in tree.items() if isinstance(tree, dict) else ():
-            field = fields.get(name)
-            if field is None:
+            found = fields.get(name)
+            if found is None:
                 self._complain(f"counter {name:.64} is not in the layout")
             else:
-                part = words[field.word : field.word + field.size].reshape(field.shape)
-                self._fill(part, field.axes, value, name)
-        return words
+                self._fill(words, found.word, found.axes, value, name)
+        return np.frombuffer(words, np.uint64)
 
-    def _fill(self, words: Words, axes: tuple[Axis, ...], value: object, name: str) -> None:
+    def _fill(
+        self, words: "array[int]", at: int, axes: tuple[Axis, ...], value: object, name: str
+    ) -> None:
+        """Put a number, or a tree of them along the axes, to the words from `at` on."""
         if not axes:
             if isinstance(value, int) and 0 <= value <= MAX_COUNT:
-                words[()] = value
+                words[at] = value
             else:
                 self._complain(f"counter {name:.64} is no count: {value!r:.40}")
             return
+        step = math.prod(axis.size for axis in axes[1:])
         for label, inner in value.items() if isinstance(value, dict) else ():
-            index = _index(axes[0], label)
+            index = self._index(axes[0], label)
             if index is None:
                 self._complain(f"counter {name:.64} has no {axes[0].name:.64} {label:.40}")
             else:
-                self._fill(words[index, ...], axes[1:], inner, name)
+                self._fill(words, at + index * step, axes[1:], inner, name)
+
+    def _index(self, axis: Axis, label: str) -> int | None:
+        key = axis.name, label
+        if key not in self.places:
+            self.places[key] = _place(axis, label)
+        return self.places[key]
 
     def _complain(self, problem: str) -> None:
         if len(self.problems) < MAX_PROBLEMS:
             self.problems.append(problem)
 
 
-def _index(axis: Axis, label: str) -> int | None:
+def _place(axis: Axis, label: str) -> int | None:
     if axis.members:
         return axis.members.index(label) if label in axis.members else None
     if label.isascii() and label.isdigit() and len(label) <= MAX_DIGITS and int(label) < axis.size:
