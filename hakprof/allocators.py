@@ -131,6 +131,12 @@ def peer_of(allocator: Allocator) -> Peer | None:
     return peers().get(name.partition(":")[0])
 
 
+def variants_of(name: str) -> list[str]:
+    """The variants of an allocator that are on this machine: `["counters", "header+registry"]`."""
+    peer = peers().get(name)
+    return _variants(peer) if peer else []
+
+
 def _unknown(name: str) -> UsageError:
     names = [known.name for known in known_allocators()]
     near = difflib.get_close_matches(name, names, n=1)

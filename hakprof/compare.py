@@ -8,9 +8,10 @@ is printed as what can be seen here today, and where chance makes even those two
 called different unless by more.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TypeVar
 
 import numpy as np
 
@@ -25,6 +26,10 @@ RESOLUTION = 0.01
 
 PROPORTION = 0.2
 """So is one of a sure difference whose half width is below this share of the difference."""
+
+
+Name = TypeVar("Name")
+Bounds = TypeVar("Bounds")
 
 
 class Judgement(StrEnum):
@@ -92,7 +97,12 @@ def judge(base: str, again: FloatArray, costs: Mapping[str, FloatArray], looks: 
     margin = same.bound if same.excludes_one else 0.0
     speed_over = _Speeds(base, again, costs)
     others = [arm for arm in costs if arm != base]
-    speeds = _step_down(others, lambda arm, level: speed_over(base, arm, level), looks)
+    speeds = step_down(
+        others,
+        lambda arm, level: speed_over(base, arm, level),
+        lambda speed: speed.excludes_one,
+        looks,
+    )
     return Verdicts(
         same=Comparison(base, base, same, _judgement(same, margin), once.size),
         arms=tuple(
@@ -120,22 +130,24 @@ class _Speeds:
         return paired_ratio(self.costs[fast], self.costs[slow], level=level)
 
 
-def _step_down(
-    arms: list[str], ratio_of: Callable[[str, float], Ratio], looks: Looks
-) -> dict[str, Ratio]:
-    """Each arm's ratio at the level at which Holm's procedure decides it.
+def step_down(
+    names: Iterable[Name],
+    bounded: Callable[[Name, float], Bounds],
+    sure: Callable[[Bounds], bool],
+    looks: Looks,
+) -> dict[Name, Bounds]:
+    """What each is bounded by, at the level at which Holm's procedure decides it.
 
-    All arms are tried at alpha / their number. Those that differ are decided; the others, now
+    All are tried at alpha / their number. Those that are `sure` are decided; the others, now
     fewer, are tried again, until no more come.
     """
-    decided: dict[str, Ratio] = {}
-    left = list(arms)
+    decided: dict[Name, Bounds] = {}
+    left = list(names)
     while left:
         level = looks.level(ALPHA / len(left))
-        ratios = {arm: ratio_of(arm, level) for arm in left}
-        sure = {arm: ratio for arm, ratio in ratios.items() if ratio.excludes_one}
-        decided |= sure or ratios
-        left = [arm for arm in left if arm not in decided]
+        bounds = {name: bounded(name, level) for name in left}
+        decided |= {name: b for name, b in bounds.items() if sure(b)} or bounds
+        left = [name for name in left if name not in decided]
     return decided
 
 

@@ -79,6 +79,34 @@ def measure(
     settled: Settled = lambda verdicts: verdicts.settled,
 ) -> Outcome:
     """Compare the request's allocators with the first of them."""
+    found = contested(request, tell, wall_time=wall_time, settled=by_verdicts(settled))
+    return Outcome(compare(found), found.errors)
+
+
+def by_verdicts(settled: Settled) -> Callable[[Contest], bool]:
+    """Asks the verdicts of a contest whether they are settled."""
+
+    def enough(contest: Contest) -> bool:
+        verdicts = contest.verdicts()
+        return verdicts is not None and settled(verdicts)
+
+    return enough
+
+
+@dataclass(frozen=True, slots=True)
+class Contested:
+    """What a contest left: its costs block by block, and all figures of its arms."""
+
+    report: Report
+    contest: Contest
+    compared: str  # "CPU time per op"
+    errors: tuple[HakprofError, ...]
+
+
+def contested(
+    request: stat.Request, tell: Tell, *, wall_time: bool, settled: Callable[[Contest], bool]
+) -> Contested:
+    """Run the request's allocators against the first of them until `settled`."""
     target = request.work.target
     cpu_time = not wall_time and target.threads == 1
     contest: Contest | None = None
@@ -99,12 +127,13 @@ def measure(
     outcome = stat.measure(request, tell, time)
     assert contest is not None  # noqa: S101 (`time` was called)
     compared = f"{'CPU' if cpu_time else 'wall'} time per {'op' if target.is_benchmark else 'run'}"
-    return Outcome(compare(outcome.report, contest, compared), outcome.errors)
+    return Contested(outcome.report, contest, compared, outcome.errors)
 
 
-def compare(report: Report, contest: Contest, compared: str) -> ComparisonReport:
+def compare(found: Contested) -> ComparisonReport:
     """Judge what was measured. Arms that failed, or whose allocator is not proven, are left out."""
-    unproven = {column.arm.name: why for column in report.columns if (why := _doubt(column))}
+    report, contest = found.report, found.contest
+    unproven = {column.arm.name: why for column in report.columns if (why := doubt(column))}
     verdicts = contest.verdicts(without=unproven)
     columns = {column.arm.name: column for column in report.columns}
     base = columns[contest.base]
@@ -114,7 +143,7 @@ def compare(report: Report, contest: Contest, compared: str) -> ComparisonReport
         schema=SCHEMA,
         report=report,
         base=contest.base,
-        compared=compared,
+        compared=found.compared,
         rows=tuple(_row(c, columns[c.arm], base) for c in verdicts.arms) if verdicts else (),
         winner=verdicts.winner if verdicts else "",
         noise=math.sqrt(same.high / same.low) - 1 if same and bounded else None,
@@ -162,7 +191,7 @@ def _count_below_noise(row: Row, comparison: ComparisonReport) -> str:
     )
 
 
-def _doubt(column: Column) -> str:
+def doubt(column: Column) -> str:
     """Why nobody can say whose speed an arm shows; "" where it is proven."""
     if column.proof is None or column.proven:
         return ""

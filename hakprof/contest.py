@@ -1,6 +1,6 @@
 """A comparison while it runs: looks at the samples so far, says when enough is known.
 
-    contest = Contest(plan, base, samples, backend=backend.name, cpu_time=True)
+    contest = Contest(plan, base, samples, backend=backend.name, cpu_time=True, settled=settled)
     run_blocks(contest.plan, VariedLayout(backend), contest.enough)    # fills `samples`
     contest.verdicts()
 
@@ -40,11 +40,11 @@ class Contest:
         *,
         backend: str,
         cpu_time: bool,
-        settled: Callable[[Verdicts], bool] = lambda verdicts: verdicts.settled,
+        settled: "Callable[[Contest], bool]",
     ) -> None:
         """`samples`, by arm, grow while the contest runs; those of `backend` count.
 
-        `cpu_time`: compare the CPU time, not the wall time.
+        `cpu_time`: compare the CPU time, not the wall time. `settled`: asked at each look.
         """
         again = dataclasses.replace(base, name=base.name + AGAIN)
         self.base, self.again = base.name, again.name
@@ -68,12 +68,17 @@ class Contest:
             return True
         if blocks in planned_looks(FIRST_LOOK, self.most):
             self._looks.append(blocks)
-            verdicts = self.verdicts()
-            if verdicts is not None and self._settled(verdicts):
+            if self._settled(self):
                 return True
         return blocks >= self.most or (
             self._limited and spent_s + self.block_s > self.plan.budget_s
         )
+
+    @property
+    def arms(self) -> tuple[str, ...]:
+        """Those that are compared, the base first, once."""
+        names = (arm.name for arm in self.plan.arms if not arm.harness_only)
+        return tuple(name for name in names if name != self.again)
 
     @property
     def problems(self) -> dict[str, str]:
@@ -92,6 +97,15 @@ class Contest:
 
     def verdicts(self, without: Container[str] = ()) -> Verdicts | None:
         """What can be said now, some arms left out; None without base, rival or a whole block."""
+        found = self.costs(without)
+        if found is None:
+            return None
+        columns, looks = found
+        again = columns.pop(self.again)
+        return judge(self.base, again, columns, looks)
+
+    def costs(self, without: Container[str] = ()) -> tuple[dict[str, FloatArray], Looks] | None:
+        """Costs of each arm over the whole blocks, and at which of these was looked; or None."""
         costs = {name: c for name, c in self._contestants().items() if name not in without}
         if self.base not in costs or self.again not in costs:
             return None
@@ -99,9 +113,8 @@ class Contest:
         if not blocks:
             return None
         columns = {name: np.array([column[b] for b in blocks]) for name, column in costs.items()}
-        again: FloatArray = columns.pop(self.again)
         counts = tuple(sorted({*(n for n in self._looks if n <= len(blocks)), len(blocks)}))
-        return judge(self.base, again, columns, Looks(counts, max(self.most, len(blocks))))
+        return columns, Looks(counts, max(self.most, len(blocks)))
 
     def _contestants(self) -> dict[str, dict[int, float]]:
         """Costs by block of each arm that takes part and has not failed."""

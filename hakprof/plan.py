@@ -96,12 +96,17 @@ HARNESS_ARM = "harness alone"
 
 def arms_of(target: Target, allocators: Sequence[Allocator], native: Allocator) -> tuple[Arm, ...]:
     """One arm an allocator and, where the target has one, the harness alone on `native`."""
-    names = distinct([allocator.name for allocator in allocators])
+    names = distinct([_arm_name(allocator) for allocator in allocators])
     arms = [Arm(name, target, a) for name, a in zip(names, allocators, strict=True)]
     if target.harness_argv:
         alone = harness_of(target)
         arms.append(Arm(name=HARNESS_ARM, target=alone, allocator=native, harness_only=True))
     return tuple(arms)
+
+
+def _arm_name(allocator: Allocator) -> str:
+    """`hakmem:header HAKMEM_DECAY_MS=0`: the same library may be there in several environments."""
+    return " ".join([allocator.name, *(f"{k}={v}" for k, v in allocator.env.items())])
 
 
 def distinct(names: Sequence[str]) -> list[str]:

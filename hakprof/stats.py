@@ -50,6 +50,26 @@ class Ratio:
         return max(1.0 - self.low, self.high - 1.0)
 
 
+@dataclass(frozen=True, slots=True)
+class Shift:
+    """An estimated difference, 0.0 = none, with the interval at `level`."""
+
+    value: float
+    low: float
+    high: float
+    level: float = CONFIDENCE
+
+    @property
+    def excludes_zero(self) -> bool:
+        """The interval says that there is a difference."""
+        return not self.low <= 0.0 <= self.high
+
+    @property
+    def bound(self) -> float:
+        """Largest difference, of either sign, that the interval leaves possible."""
+        return max(-self.low, self.high)
+
+
 def cv(values: ArrayLike) -> float:
     """Coefficient of variation: sample standard deviation over mean. Needs two values."""
     array = _values(values, least=2)
@@ -82,13 +102,23 @@ def paired_ratio(base: ArrayLike, new: ArrayLike, *, level: float = CONFIDENCE) 
     is a coin flip if the two are equal, whatever the noise looks like, and the interval is exact.
     With too few pairs for the level (fewer than 6 at 95 %) the interval is 0..inf.
     """
-    differences = _logs(new, least=1) - _logs(base, least=1)
-    averages = np.sort(_walsh_averages(differences))
-    estimate = math.exp(np.median(averages))
-    cut = signed_rank_quantile(differences.size, (1 - level) / 2)
+    shift = paired_shift(_logs(new, least=1) - _logs(base, least=1), level=level)
+    low, high = (math.exp(end) for end in (shift.low, shift.high))
+    return Ratio(math.exp(shift.value), low, high, level)
+
+
+def paired_shift(differences: ArrayLike, *, level: float = CONFIDENCE) -> Shift:
+    """Hodges-Lehmann estimate of the middle of differences that are as likely up as down around it.
+
+    Its interval is that of the Wilcoxon signed-rank test; -inf..inf with too few for the level.
+    """
+    array = _values(differences, least=1)
+    averages = np.sort(_walsh_averages(array))
+    estimate = float(np.median(averages))
+    cut = signed_rank_quantile(array.size, (1 - level) / 2)
     if cut < 0:
-        return Ratio(estimate, 0.0, math.inf, level)
-    return Ratio(estimate, math.exp(averages[cut]), math.exp(averages[-1 - cut]), level)
+        return Shift(estimate, -math.inf, math.inf, level)
+    return Shift(estimate, float(averages[cut]), float(averages[-1 - cut]), level)
 
 
 def block_ratio(base: ArrayLike, new: ArrayLike, *, level: float = CONFIDENCE) -> Ratio:

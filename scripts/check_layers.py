@@ -12,22 +12,22 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 
 STAGES = (
-    ("errors", "units", "stats"),
+    ("errors", "units", "stats", "factorial"),
     ("model", "records", "profile"),
     ("process", "native", "schema"),
     ("environment", "allocators", "benchmarks", "elf"),
     ("backends", "audit", "evidence", "proof", "census", "counters", "symbols", "perfdata"),
-    ("plan", "store", "work"),
+    ("plan", "store", "work", "switches"),
     ("resident",),
     ("runner", "layout"),
     ("metrics", "figures", "sequential"),
-    ("compare", "claims", "scaling"),
+    ("compare", "claims", "scaling", "effects"),
     ("contest",),
     ("findings",),
     ("report", "measurement"),
     ("stat", "counting", "hotspots", "listing", "verification", "checkup"),
     ("comparison", "ledger", "memory"),
-    ("sweep", "gap", "matrix", "health"),
+    ("sweep", "gap", "matrix", "health", "isolate"),
     ("render",),
     ("cli",),
 )

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from hakprof.compare import Judgement
+from hakprof.comparison import by_verdicts
 from hakprof.contest import Contest
 from hakprof.model import Allocator, Arm, Exit, ExitKind, Kind, OpReport, Reading, Sample, Target
 from hakprof.plan import Plan
@@ -34,7 +35,14 @@ class Machine:
 
     def contest(self, budget_s: float = 1e6, runs: int | None = None) -> Contest:
         plan = Plan(tuple(arm(name) for name in self.costs_ns), runs=runs, budget_s=budget_s)
-        return Contest(plan, plan.arms[0], self.samples, backend="timing", cpu_time=True)
+        return Contest(
+            plan,
+            plan.arms[0],
+            self.samples,
+            backend="timing",
+            cpu_time=True,
+            settled=by_verdicts(lambda verdicts: verdicts.settled),
+        )
 
     def block(self, index: int, arms: tuple[Arm, ...]) -> None:
         for name in (arm.name for arm in arms):

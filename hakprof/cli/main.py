@@ -26,6 +26,7 @@ COMMANDS: dict[str, str] = {
     "gap": "why one allocator is slower than another, stage by stage",
     "matrix": "many comparisons from one file, resumed where it stopped, as table and page",
     "ab": "one change before and after, and whether it did what was claimed",
+    "isolate": "what each of several design decisions costs, alone and together",
     "sweep": "throughput over thread counts, sizes or working sets, and what limits it",
     "memory": "mapped, resident and returned memory over time, and the calls behind it",
 }

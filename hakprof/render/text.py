@@ -161,15 +161,22 @@ def trust(report: Report) -> Iterator[tuple[str, str]]:
         for text in column.findings:
             findings.setdefault(text, []).append(column.arm.name)
     for text, names in findings.items():
-        yield "finding", f"{', '.join(names)}: {text}" if several else text
+        yield "finding", f"{_all_of(names, report)}: {text}" if several else text
     proven = [column for column in report.columns if column.proven] if several else []
     if proven:
-        arms = ", ".join(column.arm.name for column in proven)
+        arms = _all_of([column.arm.name for column in proven], report)
         checks = dict.fromkeys(e.check for c in proven if c.proof for e in c.proof.evidence)
         yield "proof", f"{arms} served the calls of their own columns ({', '.join(checks)})"
     for column in report.columns:
         if column.proof and column not in proven:
             yield from proof_lines(column.proof)
+
+
+def _all_of(names: Sequence[str], report: Report) -> str:
+    """The names, or where these are many and all that there are, how many."""
+    if len(names) == len(report.columns) > COLUMNS_A_TABLE:
+        return f"all {len(names)} arms"
+    return ", ".join(names)
 
 
 def _unit_of_work(report: Report) -> str:

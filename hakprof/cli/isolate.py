@@ -1,0 +1,116 @@
+"""`hakprof isolate`: what each of several design decisions costs, alone and together."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hakprof import comparison, stat
+from hakprof import isolate as workflow
+from hakprof.allocators import find_allocator
+from hakprof.cli.progress import progress
+from hakprof.cli.shared import (
+    ProgramCommand,
+    application,
+    choose_work,
+    finish,
+    parse_env,
+    show,
+    usable_cpus,
+)
+from hakprof.errors import UsageError
+from hakprof.factorial import MOST_SWITCHES
+from hakprof.render import isolate as text
+from hakprof.render import json_, svg
+from hakprof.units import parse_count, parse_seconds
+from hakprof.work import Size
+
+app = application()
+
+
+@app.command(cls=ProgramCommand)
+def isolate(
+    *,
+    ctx: typer.Context,
+    target: Annotated[
+        str | None, typer.Argument(help="Benchmark, or BENCHMARK:PRESET; see hakprof list.")
+    ] = None,
+    switch: Annotated[
+        list[str] | None,
+        typer.Option(help="Variant of the base, library, or NAME=VALUE. Repeatable."),
+    ] = None,
+    base: Annotated[str, typer.Option(help="Allocator with all switches off.")] = "hakmem",
+    arms: Annotated[
+        int, typer.Option(min=2, max=64, help="Combinations at most; more: a fraction of them.")
+    ] = workflow.DEFAULT_ARMS,
+    order: Annotated[
+        int, typer.Option(min=1, max=MOST_SWITCHES, help="Most switches of an interaction.")
+    ] = workflow.DEFAULT_ORDER,
+    budget: Annotated[str, typer.Option(help="Longest time of the timed runs.")] = "180s",
+    runs: Annotated[int | None, typer.Option(min=1, help="Blocks at most. [160]")] = None,
+    warmup: Annotated[int, typer.Option(min=0, help="Runs before the first that counts.")] = 1,
+    threads: Annotated[
+        int | None, typer.Option(min=1, max=256, help="Threads of the benchmark.")
+    ] = None,
+    iters: Annotated[
+        str | None, typer.Option(help="Length of a timed run, e.g. 20M. [about 0.1 s]")
+    ] = None,
+    pin: Annotated[str | None, typer.Option(help="CPUs to run on: 0, or 0,2, or 1-3.")] = None,
+    env: Annotated[
+        list[str] | None, typer.Option(help="NAME=VALUE for every arm. Repeatable.")
+    ] = None,
+    backend: Annotated[
+        str, typer.Option(help="Count with this one only; see hakprof list. [the best]")
+    ] = "",
+    wall: Annotated[
+        bool, typer.Option("--wall", help="Compare wall time where CPU time would be.")
+    ] = False,
+    timeout: Annotated[str, typer.Option(help="Longest time of one run.")] = "10min",
+    json: Annotated[Path | None, typer.Option(help="Write effects and figures as JSON.")] = None,
+    markdown: Annotated[Path | None, typer.Option(help="Write the tables as Markdown.")] = None,
+    svg_file: Annotated[Path | None, typer.Option("--svg", help="Write the plot as SVG.")] = None,
+) -> None:
+    """Turn switches on and off in all combinations and tell what each costs.
+
+    A benchmark, or a program behind --, runs on every combination, interleaved in random order.
+    Effects are in time and in exact instructions, all of them at 95 % together
+    (docs/statistics.md).
+    """
+    if not switch:
+        raise UsageError(
+            "nothing is switched", advice="write --switch header, or --switch HAKMEM_DECAY_MS=0"
+        )
+    if len(switch) > MOST_SWITCHES:
+        raise UsageError(f"{len(switch)} switches are too many", advice=f"{MOST_SWITCHES} at most")
+    experiment = workflow.plan_experiment(
+        switch, find_allocator(base), parse_env(env), arms=arms, order=order
+    )
+    request = stat.Request(
+        command=("hakprof", "isolate", *sys.argv[2:]),
+        work=choose_work(
+            target,
+            ctx.obj,
+            Size(threads, parse_count(iters) if iters else None),
+            [setting for setting in env or () if not experiment.switches_setting(setting)],
+            parts=comparison.PARTS,
+        ),
+        allocators=experiment.allocators,
+        runs=runs,
+        budget_s=parse_seconds(budget),
+        warmup=warmup,
+        timeout_s=parse_seconds(timeout),
+        cpus=usable_cpus(pin),
+        backend=backend,
+    )
+    with progress() as tell:
+        outcome = workflow.measure(request, experiment, tell, wall_time=wall)
+    show(text.render(outcome.report))
+    finish(
+        outcome.errors,
+        [
+            (json, lambda: json_.render(outcome.report)),
+            (markdown, lambda: text.markdown(outcome.report)),
+            (svg_file, lambda: svg.render(text.chart_of(outcome.report))),
+        ],
+    )
