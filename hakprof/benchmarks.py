@@ -90,15 +90,19 @@ def load(path: Path) -> Benchmark:
         raise InputError(f"{path}: {error}") from error
 
 
-def find_benchmark(name: str) -> tuple[Benchmark, str]:
-    """(benchmark, preset) of `NAME` or `NAME:PRESET`. UsageError with the nearest name."""
+def find_benchmark(name: str, *, or_program: bool = False) -> tuple[Benchmark, str]:
+    """(benchmark, preset) of `NAME` or `NAME:PRESET`. UsageError with the nearest name.
+
+    `or_program`: the caller takes programs in the same place, and there is none of that name.
+    """
     base, _, preset = name.partition(":")
     known = all_benchmarks()
     if base in known:
         return known[base], preset
     near = difflib.get_close_matches(base, known, n=1, cutoff=0.5)
     raise UsageError(
-        f"no benchmark {base!r}",
+        f"no benchmark {'or program ' if or_program else ''}{base!r}",
         advice=(f"did you mean {near[0]!r}? " if near else "")
-        + "hakprof list shows them; a program of your own goes behind --",
+        + "hakprof list shows the benchmarks"
+        + ("" if or_program else "; a program of your own goes behind --"),
     )

@@ -23,6 +23,7 @@ from pathlib import Path
 from hakprof import native
 from hakprof.errors import HakprofError, TargetError
 from hakprof.model import Exit, ExitKind
+from hakprof.preload import preloadable
 
 CAPTURE_LIMIT_BYTES = 1 << 20
 """What is kept of each stream (the end of it); the rest is read and thrown away."""
@@ -103,14 +104,27 @@ def find_program(name: str) -> Path | None:
     return Path(found).absolute() if found else None  # a Path alone would lose the ./ of ./name
 
 
+def require_program(name: str, *, cwd: Path | None = None, search: str | None = None) -> Path:
+    """The same of a program that must be there, with `search` for PATH. TargetError if it is not.
+
+    A launcher in between would hide what the system says of it.
+    """
+    file = str(Path(cwd or "", name).absolute()) if "/" in name else name
+    found = shutil.which(file, path=search)
+    if found is None:
+        exists = "/" in name and Path(file).exists()
+        raise _cannot_start(name, "not an executable file" if exists else "no such program")
+    return Path(found).absolute()
+
+
 Beside = Callable[[int], contextlib.AbstractContextManager[object]]
 """Given the process id of what was started; entered then, left when it has ended."""
 
 
 def run(command: Command, beside: Beside = contextlib.nullcontext) -> Outcome:
     """Start, feed, wait, and account. Raises TargetError if it cannot be started."""
-    _refuse_unstartable(command)
     env = _environment(command)
+    require_program(command.argv[0], cwd=command.cwd, search=env.get("PATH"))
     readers: dict[str, int] = {}
     writers: dict[str, int] = {}
     try:
@@ -142,15 +156,6 @@ def run(command: Command, beside: Beside = contextlib.nullcontext) -> Outcome:
     return _accounted(command, outcome) if command.account else outcome
 
 
-def _refuse_unstartable(command: Command) -> None:
-    """A launcher in between would hide what the system says of a missing program."""
-    name = command.argv[0]
-    file = str(Path(command.cwd or "", name)) if "/" in name else name
-    if shutil.which(file, path=_environment(command).get("PATH")) is None:
-        exists = "/" in name and Path(file).exists()
-        raise _cannot_start(name, "not an executable file" if exists else "no such program")
-
-
 def _environment(command: Command) -> dict[str, str]:
     return {k: v for k, v in os.environ.items() if k not in command.unset} | dict(command.env)
 
@@ -165,21 +170,10 @@ def _full_argv(command: Command, writers: Mapping[str, int]) -> list[str]:
         return [*wrapper, *command.argv]
     launcher = [str(native.program("hakrun"))]
     if command.preload:
-        launcher += ["--preload", ":".join(map(_preloadable, command.preload))]
+        launcher += ["--preload", ":".join(map(preloadable, command.preload))]
     if command.account:
         launcher += ["--account", str(writers[_ACCOUNT])]
     return [*wrapper, *launcher, "--", *command.argv]
-
-
-def _preloadable(library: Path) -> str:
-    """The dynamic loader splits LD_PRELOAD at blanks and colons, and knows no quotes."""
-    path = str(library)
-    if re.search(r"[\s:]", path):
-        raise TargetError(
-            f"cannot preload {path!r}: LD_PRELOAD takes no path with a blank or a colon",
-            advice="make a link to it under another name",
-        )
-    return path
 
 
 def _start(

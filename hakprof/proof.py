@@ -19,6 +19,7 @@ from hakprof.audit import ExecLine, ExitLine, Lines, StartLine, audit_lines, exe
 from hakprof.errors import InputError
 from hakprof.evidence import ITSELF
 from hakprof.model import Allocator, Evidence, Exit, ExitKind, Proof, Verdict
+from hakprof.preload import preloadable
 
 SHOWN = 3
 """So many of a list are named, the rest is counted."""
@@ -211,7 +212,7 @@ def _unaudited_image(allocator: Allocator, image: ExecLine) -> Evidence:
         why = "runs with raised privileges: the loader ignored LD_PRELOAD"
     elif not image.preload:
         why = "was started without LD_PRELOAD"
-    elif allocator.library and str(allocator.library) not in image.preload.split(":"):
+    elif allocator.library and preloadable(allocator.library) not in image.preload.split(":"):
         why = f"was started with another LD_PRELOAD, {image.preload}"
     else:
         against = Verdict.UNPROVEN

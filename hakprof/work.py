@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from hakprof.benchmarks import Benchmark
-from hakprof.errors import TargetError, UsageError
+from hakprof.errors import UsageError
 from hakprof.model import Target
-from hakprof.process import find_program
+from hakprof.process import require_program
 
 MAX_LENGTHS = 6
 """Counting doubles the ops at most so often; by then every benchmark here is steady."""
@@ -72,9 +72,7 @@ def program_work(words: Sequence[str], size: Size, env: Mapping[str, str]) -> Wo
             "--threads and --iters are for benchmarks",
             advice="a program of your own takes its size behind --, as it understands it",
         )
-    path = find_program(words[0])
-    if path is None:
-        raise TargetError(f"cannot start {words[0]!r}: no such program", advice="check the path")
+    path = require_program(words[0])
     argv = (str(path), *words[1:])
     target = Target(name=path.name, argv=argv, is_benchmark=False, env=env)
     return Work(target)

@@ -12,7 +12,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 
 STAGES = (
-    ("errors", "units", "stats", "factorial"),
+    ("errors", "units", "stats", "factorial", "preload"),
     ("model", "records", "profile"),
     ("process", "native", "schema"),
     ("environment", "allocators", "benchmarks", "elf"),

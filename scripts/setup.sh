@@ -31,7 +31,10 @@ create_venv() {
 }
 
 need_compiler() {
-    [ -n "${CC:-}" ] && command -v "$CC" >/dev/null 2>&1 && return 0
+    if [ -n "${CC:-}" ]; then
+        command -v "${CC%% *}" >/dev/null 2>&1 && return 0 # CC may hold options
+        fail_setup "CC names no compiler that is there: $CC"
+    fi
     for candidate in cc gcc clang; do
         if command -v "$candidate" >/dev/null 2>&1; then
             CC=$candidate
@@ -43,7 +46,9 @@ need_compiler() {
 }
 
 run_pip() {
-    "$venv/bin/python" -m pip install --disable-pip-version-check --quiet "$@" >"$log" 2>&1 && return 0
+    # From $root, whose name may hold what pip takes for a requirement's punctuation.
+    (cd "$root" && exec "$venv/bin/python" -m pip install --disable-pip-version-check --quiet "$@") \
+        >"$log" 2>&1 && return 0
     tail -n 20 "$log" >&2
     fail_setup "setting up failed; the whole log is in $log"
 }
@@ -63,7 +68,9 @@ setup_hakprof() {
         "$root/hakprof" "$root/counters" \( -name __pycache__ -prune \) -o -newer "$stamp" -type f -print -quit)" ]; then
         return 0
     fi
-    mkdir -p "$root/build"
+    if ! mkdir -p "$root/build" 2>/dev/null || ! [ -w "$root/build" ] || ! [ -w "$root" ]; then
+        fail_setup "cannot write to $root, where it is set up; clone it where you may write"
+    fi
     need_compiler
     # Two starts at once must not install into the same place: the second waits for the first.
     if command -v flock >/dev/null 2>&1; then
@@ -78,7 +85,7 @@ setup_hakprof() {
         run_pip -r "$root/build/requirements.txt"
         cp "$root/pyproject.toml" "$venv/.build-tools"
     fi
-    PATH="$venv/bin:$PATH" run_pip --no-build-isolation "$root${extra:+[$extra]}"
+    PATH="$venv/bin:$PATH" run_pip --no-build-isolation ".${extra:+[$extra]}"
     touch -r "$root/build/setup.started" "$stamp" "$venv/.up-to-date"
     exec 9>&-
 }

@@ -145,6 +145,13 @@ def test_what_is_not_proven_is_spelled_out_beside_what_is() -> None:
     assert "hakmem served the calls of their own columns" in shown
 
 
+def test_a_partial_override_is_not_said_to_be_itself_and_not() -> None:
+    doubt = Evidence("bindings", Verdict.REFUTED, "malloc: libx.so; calloc: libc.so.6")
+    partial = Proof("libx.so", "libx.so", Verdict.REFUTED, (doubt,))
+    shown = render(report(column("libx.so", proof=partial)))
+    assert "WRONG ALLOCATOR: libx.so did not serve all of the calls" in shown
+
+
 def test_a_census_tells_calls_and_sizes() -> None:
     calls = {"malloc": 60, "free": 50, "bytes_requested": 6400}
     census = Census(calls, sizes=((16, 40), (1024, 20)), processes=2)

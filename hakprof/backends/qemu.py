@@ -15,6 +15,7 @@ from hakprof import native
 from hakprof.backends import launch, truth
 from hakprof.errors import BackendError, TargetError
 from hakprof.model import Absence, Absent, Availability, ExitKind, Job, Kind, Reading, Sample
+from hakprof.preload import preloadable
 from hakprof.process import Command, Outcome, find_program, run
 
 COUNT = "count"
@@ -57,7 +58,7 @@ class Qemu:
     def measure(self, job: Job) -> Sample:
         """One process under qemu; on a benchmark only its region of interest counts."""
         command = launch.command(job, more_pipes={COUNT: ""})
-        wrapper = self._wrapper(job, ":".join(map(str, command.preload)))
+        wrapper = self._wrapper(job, ":".join(map(preloadable, command.preload)))
         program = _elf_program(job.target.argv[0])
         command = replace(
             command, argv=(program, *job.target.argv[1:]), wrapper=wrapper, preload=()
@@ -73,13 +74,7 @@ class Qemu:
         return launch.with_readings(sample, [self._count(job, outcome)])
 
     def _wrapper(self, job: Job, libraries: str) -> tuple[str, ...]:
-        plugin = str(native.library("hakqemu"))
-        for path in (plugin, libraries):
-            if "," in path:
-                raise BackendError(
-                    f"qemu takes no path with a comma: {path}",
-                    advice="make a link to it under another name",
-                )
+        plugin = preloadable(native.library("hakqemu"))
         # "max": the library then picks the same memory functions as on a processor of today.
         return (
             *(str(self._program), "-cpu", "max", "-0", job.target.argv[0]),

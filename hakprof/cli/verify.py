@@ -67,5 +67,5 @@ def _command(program: str | None, args: Sequence[str]) -> Sequence[str]:
         benchmark, preset = find_benchmark(program)
         return benchmark.target(preset=preset, counted=True, args=args).argv
     if find_program(program) is None and "/" not in program:
-        find_benchmark(program)  # refuses with the nearest name
+        find_benchmark(program, or_program=True)  # refuses with the nearest name
     return [program, *args]

@@ -6,6 +6,12 @@ from hakprof.model import Allocator, Exit, ExitKind, Proof, Verdict
 from hakprof.render.table import labelled
 from hakprof.verification import Verification
 
+_HEADS = {
+    Verdict.PROVEN: "Proven",
+    Verdict.UNPROVEN: "Not proven",
+    Verdict.REFUTED: "Refuted",
+}
+
 
 def render(seen: Verification) -> str:
     """Program, allocator, one line an observation, and the verdict, ending in a newline."""
@@ -20,22 +26,28 @@ def render(seen: Verification) -> str:
         (f"{_word(item.verdict):9} {item.check:{checks}}", item.detail)
         for item in seen.proof.evidence
     ]
-    lines = [*labelled(head), "", *labelled(rows), "", f"{verdict(seen.proof)}."]
+    lines = [
+        *labelled(head),
+        "",
+        *labelled(rows),
+        "",
+        f"{_HEADS[seen.proof.verdict]}: {who_served(seen.proof)}.",
+    ]
     return "\n".join(lines) + "\n"
 
 
-def verdict(proof: Proof) -> str:
-    """The verdict as half a sentence."""
+def who_served(proof: Proof) -> str:
+    """The verdict as a sentence without its head and its stop."""
     match proof.verdict:
         case Verdict.PROVEN:
-            return f"Proven: {proof.served_by} served the calls"
+            return f"{proof.served_by} served the calls"
         case Verdict.UNPROVEN:
-            return f"Not proven: {proof.expected} may have served the calls, or somebody else"
+            return f"{proof.expected} may have served the calls, or somebody else"
         case Verdict.REFUTED:
             who = proof.served_by
             if not who or who == proof.expected:
-                return f"Refuted: {proof.expected} did not serve all of the calls"
-            return f"Refuted: {who} served the calls, not {proof.expected}"
+                return f"{proof.expected} did not serve all of the calls"
+            return f"{who} served the calls, not {proof.expected}"
 
 
 def _word(verdict: Verdict) -> str:

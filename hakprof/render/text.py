@@ -7,9 +7,16 @@ from hakprof.census import Census
 from hakprof.figures import MODELS
 from hakprof.metrics import IPC, TITLES
 from hakprof.model import Absent, Figure, Kind, Proof, Verdict
+from hakprof.render.proof import who_served
 from hakprof.render.table import labelled, table, wrapped
 from hakprof.report import Column, Report
 from hakprof.units import Unit
+
+_HEADS = {
+    Verdict.PROVEN: "",
+    Verdict.UNPROVEN: "UNPROVEN: ",
+    Verdict.REFUTED: "WRONG ALLOCATOR: ",
+}
 
 COLUMNS_A_TABLE = 4
 """So many allocators fit beside each other."""
@@ -185,15 +192,7 @@ def _unit_of_work(report: Report) -> str:
 
 def proof_lines(proof: Proof) -> Iterator[tuple[str, str]]:
     """The verdict, and under it one line for each check that led to it."""
-    yield (
-        "proof",
-        {
-            Verdict.PROVEN: f"{proof.served_by} served the calls",
-            Verdict.UNPROVEN: f"UNPROVEN: nobody knows whether {proof.expected} served the calls",
-            Verdict.REFUTED: f"WRONG ALLOCATOR: {proof.served_by or 'somebody else'} served the "
-            f"calls, not {proof.expected}",
-        }[proof.verdict],
-    )
+    yield "proof", _HEADS[proof.verdict] + who_served(proof)
     checks: dict[str, str] = {}
     for item in proof.evidence:
         if item.verdict is proof.verdict:
