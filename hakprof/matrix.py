@@ -26,12 +26,12 @@ from importlib.metadata import version
 from pathlib import Path
 
 from hakprof import comparison, records, stat
-from hakprof.allocators import find_allocator
 from hakprof.benchmarks import find_benchmark
 from hakprof.comparison import ComparisonReport
 from hakprof.errors import HakprofError, InputError, StoreError
 from hakprof.measurement import Tell
 from hakprof.model import Allocator
+from hakprof.profiles import find_allocator
 from hakprof.units import parse_count, parse_seconds
 from hakprof.work import Size, Work, benchmark_work, program_work
 

@@ -16,6 +16,7 @@ STAGES = (
     ("model", "records", "profile"),
     ("process", "native", "schema"),
     ("environment", "allocators", "benchmarks", "elf"),
+    ("profiles",),
     ("backends", "audit", "evidence", "proof", "census", "counters", "symbols", "perfdata"),
     ("plan", "store", "work", "switches"),
     ("resident",),

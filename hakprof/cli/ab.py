@@ -7,13 +7,13 @@ from typing import Annotated
 import typer
 
 from hakprof import comparison, stat
-from hakprof.allocators import find_allocator
 from hakprof.claims import Claim, ClaimOutcome, parse_claim
 from hakprof.cli.progress import progress
 from hakprof.cli.shared import ProgramCommand, application, choose_work, finish, show, usable_cpus
 from hakprof.compare import Verdicts
 from hakprof.errors import UsageError
 from hakprof.ledger import Entry, Ledger
+from hakprof.profiles import find_allocator
 from hakprof.render import comparison as text
 from hakprof.render import json_
 from hakprof.render import ledger as ledger_text

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from hakprof import comparison, stat
-from hakprof.allocators import find_allocator, known_allocators
+from hakprof.allocators import known_allocators
 from hakprof.cli.progress import progress
 from hakprof.cli.shared import (
     ProgramCommand,
@@ -20,6 +20,7 @@ from hakprof.cli.shared import (
 )
 from hakprof.errors import UsageError
 from hakprof.model import Allocator
+from hakprof.profiles import find_allocator
 from hakprof.render import comparison as text
 from hakprof.render import json_
 from hakprof.units import parse_count, parse_seconds

@@ -9,11 +9,11 @@ import typer
 
 from hakprof import comparison, stat
 from hakprof import gap as workflow
-from hakprof.allocators import find_allocator
 from hakprof.benchmarks import find_benchmark
 from hakprof.cli.progress import progress
 from hakprof.cli.shared import ProgramCommand, application, finish, show, usable_cpus
 from hakprof.hotspots.record import STRETCH
+from hakprof.profiles import find_allocator
 from hakprof.render import gap as text
 from hakprof.render import json_
 from hakprof.units import parse_count, parse_seconds

@@ -29,6 +29,7 @@ COMMANDS: dict[str, str] = {
     "isolate": "what each of several design decisions costs, alone and together",
     "sweep": "throughput over thread counts, sizes or working sets, and what limits it",
     "memory": "mapped, resident and returned memory over time, and the calls behind it",
+    "health": "whether hakmem's profiles do what they promise, on this machine",
 }
 """name -> one line of help, in the order in which the help shows them"""
 

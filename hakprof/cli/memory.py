@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 
 from hakprof import memory as workflow
-from hakprof.allocators import find_allocator
 from hakprof.cli.progress import progress
 from hakprof.cli.shared import (
     ProgramCommand,
@@ -18,6 +17,7 @@ from hakprof.cli.shared import (
     split_list,
 )
 from hakprof.errors import UsageError
+from hakprof.profiles import find_allocator
 from hakprof.render import json_, svg
 from hakprof.render import memory as text
 from hakprof.units import parse_count, parse_seconds

@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 
 from hakprof import sweep as workflow
-from hakprof.allocators import find_allocator
 from hakprof.benchmarks import find_benchmark
 from hakprof.cli.progress import progress
 from hakprof.cli.shared import (
@@ -20,6 +19,7 @@ from hakprof.cli.shared import (
     usable_cpus,
 )
 from hakprof.errors import UsageError
+from hakprof.profiles import find_allocator
 from hakprof.render import json_, svg
 from hakprof.render import sweep as text
 from hakprof.units import parse_count, parse_seconds
