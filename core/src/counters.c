@@ -287,24 +287,20 @@ __attribute__((destructor)) static void finish(void) {
 
 void hk_counters_fork_prepare(void) {
     hk_counters_lock(&target.fork_signals);
+    hk_file_before_fork();
 }
 
 void hk_counters_fork_parent(void) {
     hk_counters_unlock(&target.fork_signals);
 }
 
-/* Only this thread is left: what the others had counted belongs to threads that ended. */
 void hk_counters_fork_child(void) {
     int saved_errno = errno;
-    bool shares_file = hk_file != NULL && hk_file_path[0] != '\0';
-    if (shares_file && !hk_file_withdraw()) {
+    target.dumps = 0;
+    if (!hk_file_after_fork()) {
         complain("no memory: a forked child does not count, parent", target.path, ENOMEM);
-    } else if (hk_file != NULL) {
-        hk_file_fork();
-        target.dumps = 0;
-        if (target.kind != TO_NOTHING) {
-            open_file(false);
-        }
+    } else if (hk_file != NULL && target.kind != TO_NOTHING) {
+        open_file(false);
     }
     hk_counters_unlock(&target.fork_signals);
     errno = saved_errno;

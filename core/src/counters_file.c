@@ -156,6 +156,13 @@ static void take_block(struct hk_block *block) {
     __atomic_store_n(&block->state, HK_BLOCK_LIVE, __ATOMIC_RELEASE);
 }
 
+static void open_shared_block(void) {
+    hk_shared_block = hk_block_at(0);
+    hk_shared_block->state = HK_BLOCK_LIVE;
+    memcpy(hk_shared_block->name, "shared", sizeof("shared"));
+    registry.lowest_free = 1;
+}
+
 /* Reserves addresses for all blocks, so that they never move, and maps the head and one chunk. */
 static bool create(void) {
     uint64_t limit = HK_BLOCK_LIMIT;
@@ -176,10 +183,7 @@ static bool create(void) {
     if (!grow()) {
         return false;
     }
-    hk_shared_block = hk_block_at(0);
-    hk_shared_block->state = HK_BLOCK_LIVE;
-    memcpy(hk_shared_block->name, "shared", sizeof("shared"));
-    registry.lowest_free = 1;
+    open_shared_block();
     return true;
 }
 
@@ -282,40 +286,77 @@ static int replace_mapping(int fd) {
     return error;
 }
 
-bool hk_file_withdraw(void) {
-    size_t bytes = mapped_bytes();
-    hk_file_path[0] = '\0';
-    void *copy = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (copy != MAP_FAILED) {
-        memcpy(copy, hk_file, bytes);
-        if (mremap(copy, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, hk_file) != MAP_FAILED) {
-            return true;
-        }
-        munmap(copy, bytes);
+/* What was counted at the moment of fork. The mapping itself will not do: it may be a file that the
+ * parent goes on writing while the child looks at it. */
+static struct {
+    struct hk_file_header header;
+    struct hk_gauges gauges;
+    struct hk_counts counts;
+    uint64_t other_threads;
+} at_fork;
+
+static void add_counts(struct hk_counts *sum, const struct hk_counts *counts) {
+    for (size_t i = 0; i < HK_COUNT_WORDS; i++) {
+        ((uint64_t *)sum)[i] += ((const uint64_t *)counts)[i];
     }
-    count_nowhere();
-    return false;
 }
 
-void hk_file_fork(void) {
-    struct hk_file_header *header = &hk_file->header;
-    uint64_t ended_before = header->threads_ended;
-    for (uint64_t i = 0; i < header->blocks; i++) {
+void hk_file_before_fork(void) {
+    if (hk_file == NULL || hk_file == &nowhere) {
+        return;
+    }
+    at_fork.header = hk_file->header;
+    at_fork.gauges = hk_file->gauges;
+    at_fork.counts = hk_file->ended.counts;
+    at_fork.other_threads = 0;
+    for (uint64_t i = 0; i < hk_file->header.blocks; i++) {
         struct hk_block *block = hk_block_at(i);
         if (block->state == HK_BLOCK_LIVE) {
-            move_counts(block);
-            if (block != hk_own_block && block != hk_shared_block) {
-                release_block(block);
-            }
+            add_counts(&at_fork.counts, &block->counts);
+            at_fork.other_threads += block != hk_own_block && block != hk_shared_block;
         }
     }
-    hk_file->base.counts = hk_file->ended.counts;
-    header->threads_lost += header->threads_ended - ended_before;
-    header->threads_ended = 0;
-    if (hk_own_block != NULL) {
-        hk_own_block->tid = (uint32_t)syscall(SYS_gettid);
+}
+
+/* Fills a fresh mapping, which is not in its place yet, with what the child starts from. */
+static void fill_after_fork(struct hk_counter_file *fresh) {
+    fresh->header = at_fork.header;
+    fresh->header.blocks = HK_BLOCKS_PER_CHUNK;
+    fresh->header.blocks_in_memory = 0;
+    fresh->header.threads_ended = 0;
+    fresh->header.threads_lost += at_fork.other_threads;
+    fresh->gauges = at_fork.gauges;
+    fresh->base.counts = at_fork.counts;
+    fresh->ended.counts = at_fork.counts;
+    memcpy(fresh->info, hk_file->info, sizeof(fresh->info));
+    memcpy(fresh->layout, hk_file->layout, sizeof(fresh->layout));
+}
+
+bool hk_file_after_fork(void) {
+    if (hk_file == NULL || hk_file == &nowhere) {
+        return hk_file == NULL;
+    }
+    size_t reserved = HK_FILE_HEAD_BYTES + registry.block_limit * HK_BLOCK_BYTES;
+    size_t bytes = HK_FILE_HEAD_BYTES + (size_t)HK_BLOCKS_PER_CHUNK * HK_BLOCK_BYTES;
+    hk_file_path[0] = '\0';
+    void *fresh = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (fresh != MAP_FAILED) {
+        fill_after_fork(fresh);
+    }
+    if (fresh == MAP_FAILED ||
+        mmap(hk_file, reserved, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED,
+             -1, 0) == MAP_FAILED ||
+        mremap(fresh, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, hk_file) == MAP_FAILED) {
+        count_nowhere();
+        return false;
+    }
+    open_shared_block();
+    if (hk_own_block != NULL && hk_own_block != hk_shared_block) {
+        hk_own_block = find_free();
+        take_block(hk_own_block);
     }
     hk_file_sign();
+    return true;
 }
 
 int hk_file_publish(const char *path) {

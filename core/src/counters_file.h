@@ -67,12 +67,11 @@ void hk_file_sign(void);
 /* Moves the mapping into a new file. Returns 0, or an errno value: then it stays in memory. */
 int hk_file_publish(const char *path);
 
-/* In a forked child: takes a copy of the mapping out of the file that it shares with its parent.
- * False if there is no memory; then this process counts nothing. */
-bool hk_file_withdraw(void);
-
-/* In a forked child: only this thread is left, all that was counted becomes the base. */
-void hk_file_fork(void);
+/* Around fork, with the lock. Before it: notes what was counted until then. After it, in the child:
+ * a mapping of its own, in memory, that starts from there; false if there is no memory for it, then
+ * this process counts nothing. */
+void hk_file_before_fork(void);
+bool hk_file_after_fork(void);
 
 /* The name of the file that holds the mapping, "" if it is in memory. */
 extern char hk_file_path[HK_PATH_BYTES];

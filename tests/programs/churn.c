@@ -16,7 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { SLOTS = 512, MAX_THREADS = 2000 };
+enum { SLOTS = 512, MAX_THREADS = 2000, CHILDREN = 10 };
 
 __attribute__((weak)) int hak_counters_dump(const char *path);
 
@@ -123,16 +123,20 @@ static void dump(const char *path) {
     }
 }
 
+/* The parent goes on at once, while its children still set themselves up. */
 static void fork_and_work(void) {
-    pid_t child = fork();
     uint64_t state = seed;
-    if (child == 0) {
-        for (unsigned i = 0; i < 1000; i++) {
+    for (unsigned child = 0; child < CHILDREN; child++) {
+        pid_t pid = fork();
+        for (unsigned i = 0; i < 100; i++) {
             step(&state);
         }
-        exit(0);
+        if (pid == 0) {
+            exit(0);
+        }
     }
-    waitpid(child, NULL, 0);
+    while (wait(NULL) > 0) {
+    }
 }
 
 static void end(const char *ending, char *self) {
