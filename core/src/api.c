@@ -36,7 +36,7 @@ __attribute__((constructor(101))) static void start(void) {
 
 static void *alloc_run(size_t size, bool *zeroed) {
     hk_on_early(HK_EARLY_SIZE_RUN);
-    unsigned units = (unsigned)((size + HK_HEADER_BYTES + HK_UNIT - 1) >> HK_UNIT_SHIFT);
+    unsigned units = (unsigned)((size + HK_UNIT - 1) >> HK_UNIT_SHIFT);
     void *block = hk_cache_take_run(units);
     *zeroed = false;
     if (!block) {
@@ -45,7 +45,7 @@ static void *alloc_run(size_t size, bool *zeroed) {
         if (!run) {
             return NULL;
         }
-        *zeroed = !HK_HEADER_BYTES && stage != HK_STAGE_RECYCLED;
+        *zeroed = stage != HK_STAGE_RECYCLED;
         block = hk_slab_start(run);
     }
     hk_on_alloc_run(size, (size_t)units << HK_UNIT_SHIFT);
@@ -64,9 +64,8 @@ static void *alloc_large(size_t size, size_t alignment, bool *zeroed) {
 
 /* Blocks without a class: one try. */
 static void *try_big(size_t size, size_t alignment, bool *zeroed) {
-    return size <= RUN_MAX - HK_HEADER_BYTES && alignment <= HK_UNIT
-               ? alloc_run(size, zeroed)
-               : alloc_large(size, alignment, zeroed);
+    return size <= RUN_MAX && alignment <= HK_UNIT ? alloc_run(size, zeroed)
+                                                   : alloc_large(size, alignment, zeroed);
 }
 
 /* Fails a request, after the memory that waits in caches could not help. */
@@ -162,7 +161,8 @@ HK_EXPORT void *calloc(size_t count, size_t size) {
         return no_memory();
     }
     hk_on_calloc();
-    void *block = bytes <= HK_SMALL_MAX ? alloc(bytes) : alloc_big(bytes, HK_UNIT, &zeroed);
+    void *block =
+        bytes <= HK_SMALL_MAX - HK_HEADER_BYTES ? alloc(bytes) : alloc_big(bytes, HK_UNIT, &zeroed);
     if (block && !zeroed) {
         memset(block, 0, bytes);
     }
@@ -190,6 +190,7 @@ static void free_run(void *block) {
 /* The thread's list is full, or the address is of no class. Keeps errno. */
 static HK_NOINLINE void free_slow(void *block) {
     unsigned code = hk_code_of(block);
+    hk_header_check(block, code);
     if (code != HK_CODE_NONE && code < HK_CLASSES) {
         hk_cache_overflow(code, block);
         return;
@@ -206,7 +207,7 @@ static HK_NOINLINE void free_slow(void *block) {
 }
 
 HK_INLINE void release(void *block) {
-    unsigned code = hk_code_of(block);
+    unsigned code = hk_header_code_of(block);
     if (HK_UNLIKELY(!hk_cache_push(code, block))) {
         free_slow(block);
         return;
@@ -239,13 +240,13 @@ static size_t usable_size(const void *block, const char *caller) {
     } else if (code == HK_CODE_LARGE) {
         size = hk_large_size(block);
     } else {
-        size = hk_class_size(code);
+        size = hk_class_size(code) - (code ? HK_HEADER_BYTES : 0);
     }
     if (size == 0) {
         hk_on_early(HK_EARLY_FOREIGN);
         hk_fatal(caller, block);
     }
-    return code == HK_CODE_LARGE ? size : size - HK_HEADER_BYTES;
+    return size;
 }
 
 HK_EXPORT size_t malloc_usable_size(void *block) {
@@ -262,9 +263,9 @@ static void *resize(void *block, size_t old_size, size_t size) {
     if (code == HK_CODE_LARGE && size > RUN_MAX) {
         return hk_large_resize(block, size);
     }
-    if (code == HK_CODE_RUN && size > HK_SMALL_MAX && size <= RUN_MAX - HK_HEADER_BYTES) {
+    if (code == HK_CODE_RUN && size > HK_SMALL_MAX && size <= RUN_MAX) {
         struct hk_slab *run = hk_slab_of(block);
-        unsigned units = (unsigned)((size + HK_HEADER_BYTES + HK_UNIT - 1) >> HK_UNIT_SHIFT);
+        unsigned units = (unsigned)((size + HK_UNIT - 1) >> HK_UNIT_SHIFT);
         if (units < run->units) {
             hk_units_shrink(run, units);
         }

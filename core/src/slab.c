@@ -2,6 +2,7 @@
 
 #include "events.h"
 #include "lock.h"
+#include "region_header.h"
 #include "size_class.h"
 #include "superslab.h"
 
@@ -58,7 +59,12 @@ static void delist(struct central *central, struct hk_slab *slab) {
 }
 
 static unsigned capacity(const struct hk_slab *slab) {
-    return (unsigned)(((size_t)slab->units << HK_UNIT_SHIFT) / hk_class_size(slab->cls));
+    return (unsigned)(((size_t)slab->units << HK_UNIT_SHIFT) / hk_class_size(slab->cls)) -
+           HK_HEADER_SKIPPED;
+}
+
+HK_INLINE char *first_block(const struct hk_slab *slab) {
+    return hk_slab_start(slab) + HK_HEADER_SKIPPED * hk_class_size(slab->cls);
 }
 
 static void delist_if_spent(struct central *central, struct hk_slab *slab) {
@@ -69,6 +75,19 @@ static void delist_if_spent(struct central *central, struct hk_slab *slab) {
 
 /* --- stages ----------------------------------------------------------------------------------- */
 
+/* The batch behind one: in its first block's second word, but for the byte of a header. */
+HK_INLINE void *next_batch(const void *batch) {
+    return hk_header_on ? hk_header_next_batch(batch) : ((void *const *)batch)[1];
+}
+
+HK_INLINE void set_next_batch(void *batch, void *next) {
+    if (hk_header_on) {
+        hk_header_set_next_batch(batch, next);
+    } else {
+        ((void **)batch)[1] = next;
+    }
+}
+
 /* A part of a slab that was never in use, reserved under the lock and linked outside. */
 struct carving {
     char *start;
@@ -78,7 +97,7 @@ struct carving {
 static void *take_batch(struct central *central) {
     void *batch = central->batches;
     if (batch) {
-        central->batches = ((void **)batch)[1];
+        central->batches = next_batch(batch);
         if (--central->batch_count < central->least_batches) {
             central->least_batches = central->batch_count;
         }
@@ -102,7 +121,7 @@ static struct carving take_fresh(struct central *central, struct hk_slab *slab, 
     blocks = blocks > want ? want : blocks;
     blocks = blocks > left ? left : blocks;
     blocks = blocks ? blocks : 1;
-    struct carving carving = {hk_slab_start(slab) + slab->carved * size, blocks};
+    struct carving carving = {first_block(slab) + slab->carved * size, blocks};
     __atomic_store_n(&slab->carved, slab->carved + blocks, __ATOMIC_RELAXED); /* see slab_check */
     slab->used += blocks;
     delist_if_spent(central, slab);
@@ -250,7 +269,7 @@ bool hk_slab_put(unsigned cls, void *list) {
         !shrinking && central->batch_count < BATCHES_ALWAYS + central->slabs / SLABS_PER_BATCH;
     if (fits) {
         hk_on_central_put(cls, list);
-        ((void **)list)[1] = central->batches;
+        set_next_batch(list, central->batches);
         central->batches = list;
         central->batch_count++;
     }
@@ -294,7 +313,7 @@ bool hk_slab_trim(void) {
 
 void hk_slab_check(const void *block, const char *caller) {
     const struct hk_slab *slab = hk_slab_of(block);
-    size_t offset = (size_t)((const char *)block - hk_slab_start(slab));
+    size_t offset = (size_t)((const char *)block - first_block(slab));
     size_t size = hk_class_size(slab->cls);
     if (offset % size != 0 || offset / size >= __atomic_load_n(&slab->carved, __ATOMIC_RELAXED)) {
         hk_fatal(caller, block);
@@ -313,7 +332,7 @@ static void count_slab(const struct hk_slab *slab, void *context) {
 /* With the class's lock. */
 static void count_batches(const struct central *central, unsigned cls,
                           struct hk_slab_stats *stats) {
-    for (const void *batch = central->batches; batch; batch = ((void *const *)batch)[1]) {
+    for (const void *batch = central->batches; batch; batch = next_batch(batch)) {
         size_t length = hk_list_length(batch);
         stats->listed_blocks += length;
         stats->listed_bytes += length * hk_class_size(cls);
@@ -337,7 +356,7 @@ struct hk_slab_stats hk_slab_stats(void) {
 static void verify_slab(const struct hk_slab *slab, void *context) {
     size_t *slabs = context;
     slabs[slab->cls]++;
-    const char *start = hk_slab_start(slab);
+    const char *start = first_block(slab);
     size_t size = hk_class_size(slab->cls);
     size_t length = 0;
     for (const char *block = slab->free; block; block = hk_next(block)) {
@@ -364,7 +383,7 @@ void hk_slab_verify(void) {
     for (unsigned cls = 1; cls < HK_CLASSES; cls++) {
         const struct central *central = &centrals[cls];
         unsigned batches = 0;
-        for (const void *batch = central->batches; batch; batch = ((void *const *)batch)[1]) {
+        for (const void *batch = central->batches; batch; batch = next_batch(batch)) {
             batches++;
             for (const void *block = batch; block; block = hk_next(block)) {
                 hk_slab_check(block, "verify: batch holds");

@@ -4,7 +4,6 @@
 #include "config.h"
 #include "lock.h"
 #include "os.h"
-#include "region_header.h"
 #include "size_class.h"
 
 #include <string.h>
@@ -55,8 +54,7 @@ enum {
     /* What was purged in vain raises the limit, and fades by this part at every tick. */
     REGRET_FADES = 4,
 };
-_Static_assert(sizeof(struct superslab) + HK_HEADER_BYTES <= 1 << COLOUR_SHIFT,
-               "records fit a colour");
+_Static_assert(sizeof(struct superslab) <= 1 << COLOUR_SHIFT, "records fit a colour");
 _Static_assert((size_t)COLOURS << COLOUR_SHIFT <= HK_UNIT, "colours fit the first unit");
 
 static struct hk_lock lock;

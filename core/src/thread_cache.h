@@ -12,6 +12,7 @@
 
 #include "base.h"
 #include "events.h"
+#include "region_header.h"
 #include "size_class.h"
 
 struct hk_thread;
@@ -20,7 +21,7 @@ struct hk_thread;
  * 1.6 KiB for libraries loaded late). */
 struct hk_tls {
     void *head[HK_CODES];
-    uint16_t room[HK_CODES];
+    uint16_t room[HK_HEADER_CODES];
     struct hk_thread *thread; /* the rest of it; NULL: none yet */
     struct hk_block *own;     /* where it counts, in a library with counters */
 };

@@ -1,5 +1,5 @@
 /* fork while other threads allocate, 400 times, and from a signal handler: the child allocates,
- * frees and ends; nobody hangs. */
+ * frees and ends; nobody hangs. Usage: test_fork [FORKS]. */
 #include "check.h"
 
 #include <pthread.h>
@@ -7,7 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { FORKS = 400, WORKERS = 4, FORKS_IN_HANDLER = 50 };
+enum { WORKERS = 4 };
 
 static volatile bool over;
 static volatile sig_atomic_t forked_in_handler;
@@ -66,14 +66,16 @@ static void on_signal(int number) {
     forked_in_handler += waitpid(pid, &status, 0) == pid;
 }
 
-int main(void) {
+int main(int argc, char **argv) {
+    int forks = argc > 1 ? (int)strtol(argv[1], NULL, 10) : 400;
+    const int in_handler = forks / 8;
     alarm(120);
     pthread_t ids[WORKERS];
     for (size_t i = 0; i < WORKERS; i++) {
         CHECK(pthread_create(&ids[i], NULL, work, (void *)(i + 1)) == 0);
     }
     uint64_t state = 42;
-    for (unsigned i = 0; i < FORKS; i++) {
+    for (int i = 0; i < forks; i++) {
         use(&state, 20);
         pid_t pid = fork();
         if (pid == 0) {
@@ -82,11 +84,11 @@ int main(void) {
         wait_for(pid);
     }
     signal(SIGUSR1, on_signal);
-    for (unsigned i = 0; i < FORKS_IN_HANDLER; i++) {
+    for (int i = 0; i < in_handler; i++) {
         pthread_kill(ids[i % WORKERS], SIGUSR1);
         use(&state, 200);
     }
-    for (unsigned i = 0; forked_in_handler < FORKS_IN_HANDLER / 2 && i < 10000; i++) {
+    for (unsigned i = 0; forked_in_handler < in_handler / 2 && i < 10000; i++) {
         usleep(1000); /* signals of one kind merge while one is pending */
     }
     over = true;

@@ -1,0 +1,69 @@
+"""The research variants leave no trace in the release."""
+
+import platform
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+SOURCES = Path(__file__).resolve().parent.parent / "core"
+VARIANT_FILES = ("region_header.h",)
+FLAGS = [
+    *("-std=gnu11", "-O2", "-fPIC", "-shared", "-pthread", "-fvisibility=hidden", "-fno-plt"),
+    *("-fno-builtin-malloc", "-fno-builtin-calloc", "-fno-builtin-realloc", "-fno-builtin-free"),
+    *(["-march=x86-64-v2"] if platform.machine() == "x86_64" else []),
+]
+
+# What the hooks of the variants stand for in the release.
+WITHOUT_VARIANTS = """
+#define HK_HEADER_BYTES 0
+#define HK_HEADER_SKIPPED 0
+#define HK_HEADER_CODES HK_CODES
+#define hk_header_on 0
+#define tiny_region_id_write_header(block, cls) (block)
+#define hk_header_code_of(block) hk_code_of(block)
+#define hk_header_check(block, code) ((void)0)
+#define hk_header_next_batch(batch) NULL
+#define hk_header_set_next_batch(batch, next) ((void)0)
+"""
+
+
+def without_variants(folder: Path) -> None:
+    """Take every file of a variant away; what is left is a source that knows of none."""
+    hooks = 0
+    for name in VARIANT_FILES:
+        (folder / name).unlink()
+    names = "|".join(map(re.escape, VARIANT_FILES))
+    for path in folder.glob("*.[ch]"):
+        text, found = re.subn(f'#include "({names})"\n', "", path.read_text())
+        path.write_text(text)
+        hooks += found
+    assert hooks > 1
+    with (folder / "base.h").open("a") as base:
+        base.write(f"#ifndef HK_WITHOUT_VARIANTS\n#define HK_WITHOUT_VARIANTS\n{WITHOUT_VARIANTS}")
+        base.write("#endif\n")
+
+
+def machine_code(compiler: str, sources: Path, made: Path) -> bytes:
+    """The code of the release library, as it would be loaded."""
+    others = ("counters", *VARIANT_FILES)
+    files = sorted(p for p in sources.glob("*.c") if not p.name.startswith(others))
+    include = ["-I", str(sources), "-I", str(SOURCES / "include")]
+    subprocess.run([compiler, *FLAGS, *include, *map(str, files), "-o", made], check=True)
+    code = made.with_suffix(".text")
+    subprocess.run(["objcopy", "-O", "binary", "-j", ".text", made, code], check=True)
+    return code.read_bytes()
+
+
+@pytest.mark.parametrize("compiler", ["gcc", "clang"])
+def test_the_release_is_the_same_code_without_the_variants(compiler: str, tmp_path: Path) -> None:
+    if shutil.which(compiler) is None or shutil.which("objcopy") is None:
+        pytest.skip(f"{compiler} or objcopy is missing")
+    alone = tmp_path / "src"
+    shutil.copytree(SOURCES / "src", alone)
+    without_variants(alone)
+    released = machine_code(compiler, SOURCES / "src", tmp_path / "with.so")
+    assert len(released) > 10_000
+    assert released == machine_code(compiler, alone, tmp_path / "without.so")
