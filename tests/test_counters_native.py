@@ -252,6 +252,7 @@ def test_a_signal_writes_a_numbered_document(churn: Path, tmp_path: Path) -> Non
     ("setting", "complaint"),
     [
         ({"target": "missing/dump.json"}, "cannot create the live file of"),
+        ({"target": "missing/"}, "cannot create the live file of"),
         ({"target": "fd:x"}, "not a descriptor, fd:N: fd:x"),
         ({"target": "/proc/dump.json"}, "cannot create the live file of /proc/dump.json"),
         ({"target": "x" * 5000}, "File name too long"),

@@ -77,8 +77,8 @@ static bool numbered_path(char *path, const char *from, uint64_t number) {
 }
 
 static bool is_folder(const char *path) {
-    struct stat stat;
-    return lstat(path, &stat) == 0 && S_ISDIR(stat.st_mode);
+    struct stat status;
+    return path[strlen(path) - 1] == '/' || (stat(path, &status) == 0 && S_ISDIR(status.st_mode));
 }
 
 static bool parse_descriptor(const char *text) {
@@ -269,7 +269,8 @@ void hk_counters_start(void) {
 }
 
 __attribute__((destructor)) static void finish(void) {
-    if (hk_file == NULL || target.kind == TO_NOTHING) {
+    if (hk_file == NULL || target.kind == TO_NOTHING ||
+        hk_file->header.pid != (uint32_t)getpid()) { /* a clone without fork: not its file */
         return;
     }
     look();
