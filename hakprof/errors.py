@@ -7,7 +7,7 @@
     |- BackendError              5   a forced backend cannot work here
     |- InputError                6   a file is broken, truncated, hostile or of another version
     |- StoreError                7   run store or output file cannot be written or read
-    `- InterruptedRunError     130   Ctrl-C; what was measured was kept
+    `- InterruptedRunError     130   Ctrl-C or SIGTERM; what was measured was kept
 
 Each message says what is wrong, with which file or command; `advice` says what to do next.
 Only `cli.main` turns an error into an exit code.

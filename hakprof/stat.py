@@ -209,7 +209,8 @@ def _errors(report: Report, keeper: Keeper) -> tuple[HakprofError, ...]:
     """What went wrong, the gravest first: it decides the exit code."""
     errors: list[HakprofError] = []
     if report.interrupted:
-        errors.append(InterruptedRunError("interrupted", advice="what was measured is shown above"))
+        kept = "what was measured is shown above" if report.measured else "nothing was measured"
+        errors.append(InterruptedRunError("interrupted", advice=kept))
     columns = [*report.columns, *([report.harness] if report.harness else [])]
     failed = [column for column in columns if column.problem]
     if len(failed) == len(columns):

@@ -68,6 +68,11 @@ setup_hakprof() {
         "$root/hakprof" "$root/counters" \( -name __pycache__ -prune \) -o -newer "$stamp" -type f -print -quit)" ]; then
         return 0
     fi
+    case $root in
+    *[:\;\"\\#*[]* | *']'*) # PATH, LD_PRELOAD and CMake's lists, strings, comments and patterns
+        fail_setup "cannot be built in a folder with any of : ; \" \\ # * [ ] in its name: $root"
+        ;;
+    esac
     if ! mkdir -p "$root/build" 2>/dev/null || ! [ -w "$root/build" ] || ! [ -w "$root" ]; then
         fail_setup "cannot write to $root, where it is set up; clone it where you may write"
     fi

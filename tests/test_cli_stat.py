@@ -354,18 +354,35 @@ def test_a_full_standard_output_is_said() -> None:
     assert done.stderr == "hakprof: standard output: No space left on device\n"
 
 
-def test_ctrl_c_shows_and_keeps_what_was_measured(home: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_ctrl_c_shows_and_keeps_what_was_measured(home: Path, number: signal.Signals) -> None:
     command = [*HAKPROF, "stat", "--alloc=glibc", "--runs=1000", "--", "sleep", "0.05"]
     child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and samples(home) < 4:
         time.sleep(0.05)
-    child.send_signal(signal.SIGINT)
+    child.send_signal(number)
     shown, said = child.communicate(timeout=60)
     assert child.returncode == 130
     assert "wall time per run" in shown
     assert said.startswith("hakprof: interrupted")
     assert Store(home).runs()[0].outcome.startswith("interrupted")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_no_program_outlives_what_measures_it(tmp_path: Path, number: signal.Signals) -> None:
+    mark = tmp_path / "pid"
+    program = ["sh", "-c", f"echo $$ >{mark}; exec sleep 100"]
+    command = [*HAKPROF, "stat", "--alloc=glibc", "--", *program]
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and not (mark.exists() and mark.read_text()):
+        time.sleep(0.05)
+    child.send_signal(number)
+    shown, said = child.communicate(timeout=60)
+    assert (child.returncode, shown) == (130, "")
+    assert said == "hakprof: interrupted; nothing was measured\n"
+    assert not Path(f"/proc/{mark.read_text().strip()}/exe").exists()
 
 
 def samples(home: Path) -> int:

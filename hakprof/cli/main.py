@@ -6,8 +6,8 @@ module of the command that runs is imported, so that `hakprof --help` stays fast
 
 import importlib
 import os
+import signal
 import sys
-from importlib.metadata import version
 
 from hakprof.errors import HakprofError, InterruptedRunError, UsageError
 
@@ -41,6 +41,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run one command line and return the exit code."""
     args = sys.argv[1:] if argv is None else argv
     try:
+        _end_as_by_ctrl_c()
         return _dispatch(args)
     except HakprofError as error:
         _complain(str(error))
@@ -62,11 +63,20 @@ def main(argv: list[str] | None = None) -> int:
         return INTERNAL_ERROR
 
 
+def _end_as_by_ctrl_c() -> None:
+    """SIGTERM and a closed terminal also stop the program and keep what was measured."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:  # not what nohup ignores
+            signal.signal(number, signal.default_int_handler)
+
+
 def _dispatch(args: list[str]) -> int:
     if not args or args[0] in {"-h", "--help", "help"}:
         print(help_text())
         return 0
     if args[0] in {"-V", "--version"}:
+        from importlib.metadata import version  # noqa: PLC0415 (as slow as all else here)
+
         print(f"hakprof {version('hakprof')}")
         return 0
     name = args[0]
