@@ -11,9 +11,9 @@ enum {
      * batches of half a slab, an eighth of the memory of the class. */
     BATCHES_ALWAYS = 4,
     SLABS_PER_BATCH = 4,
-    /* After so many lists in a row that nobody took anything for, the class is shrinking: what
+    /* After so many bytes in a row that nobody took anything for, the class is shrinking: what
      * comes goes to the slabs at once, and a batch with it, so that slabs get empty. */
-    UNWANTED_IS_SHRINKING = 4,
+    UNWANTED_IS_SHRINKING = 1024 * 1024,
     /* Blocks that go back to slabs under one hold of the lock. */
     RETURNED_AT_ONCE = 64,
     /* A fresh class carves a page at a time, a busy one four. */
@@ -28,7 +28,7 @@ struct central {
     unsigned batch_count;
     unsigned least_batches; /* since the decay window began */
     unsigned slabs;
-    unsigned unwanted;      /* lists put since anything was taken */
+    size_t unwanted;        /* bytes put, about, since anything was taken */
     struct hk_slab *giving; /* slabs with blocks that came back, or still to be carved */
 } __attribute__((aligned(128)));
 
@@ -261,10 +261,11 @@ static bool return_batches(unsigned cls, unsigned count) {
     return any;
 }
 
-bool hk_slab_put(unsigned cls, void *list) {
+bool hk_slab_put(unsigned cls, void *list, size_t blocks) {
     struct central *central = &centrals[cls];
     hk_lock(&central->lock, HK_LOCK_CLASS);
-    bool shrinking = ++central->unwanted > UNWANTED_IS_SHRINKING;
+    central->unwanted += blocks * hk_class_size(cls);
+    bool shrinking = central->unwanted > UNWANTED_IS_SHRINKING;
     bool fits =
         !shrinking && central->batch_count < BATCHES_ALWAYS + central->slabs / SLABS_PER_BATCH;
     if (fits) {
@@ -285,7 +286,7 @@ bool hk_slab_put(unsigned cls, void *list) {
 void *hk_slab_alloc_one(unsigned cls) {
     void *block = hk_slab_refill(cls, 1);
     if (block && hk_next(block)) {
-        (void)hk_slab_put(cls, hk_next(block));
+        (void)hk_slab_put(cls, hk_next(block), 1);
     }
     return block;
 }

@@ -14,8 +14,9 @@
 void *hk_slab_refill(unsigned cls, unsigned want);
 
 /* Takes a list over: as a batch while the stack may grow, else block by block into the slabs.
- * False: nobody has wanted blocks of the class for a while. */
-bool hk_slab_put(unsigned cls, void *list);
+ * False: nobody has wanted blocks of the class for a while.
+ * `blocks`: about how long the list is. */
+bool hk_slab_put(unsigned cls, void *list, size_t blocks);
 
 /* One block, for threads without a cache. NULL if there is no memory. */
 void *hk_slab_alloc_one(unsigned cls);

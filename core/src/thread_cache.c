@@ -15,7 +15,7 @@
 
 enum {
     MIN_LIMIT = 4,       /* frees of a class, however large, between two looks at the list */
-    COARSE_FACTOR = 8,   /* lists of blocks above 1 KiB may grow this much longer, in bytes */
+    COARSE_FACTOR = 16,  /* lists of blocks above 1 KiB may grow this much longer, in bytes */
     MAX_LIMIT = 65535,   /* what `room` can hold */
     TICK_INTERVAL = 32,  /* slow paths between two looks at the clock */
     RUNS_KEPT = 2 << 20, /* bytes of freed runs that a thread keeps: about what its cache holds */
@@ -97,7 +97,7 @@ static bool flush_class(struct hk_thread *thread, unsigned cls) {
     thread->slots[cls].spare = NULL;
     for (unsigned i = 0; i < 2; i++) {
         if (lists[i]) {
-            (void)hk_slab_put(cls, lists[i]);
+            (void)hk_slab_put(cls, lists[i], thread->slots[cls].limit);
         }
     }
     return lists[0] || lists[1];
@@ -210,8 +210,9 @@ static void set_limit(struct hk_thread *thread, unsigned cls, unsigned limit) {
     __atomic_fetch_add(&granted_bytes, more, __ATOMIC_RELAXED);
 }
 
-/* A list that spilled and then ran dry, or spilled again, was too short: it may grow, while the
- * budget allows. */
+/* A list that spilled and then ran dry was too short: it may grow, while the budget allows. One
+ * that only spills belongs to a thread that frees for others, who want short batches, still in
+ * cache. */
 static void grow_limit(struct hk_thread *thread, unsigned cls) {
     struct slot *slot = &thread->slots[cls];
     size_t factor = cls > HK_FINE_CLASSES ? COARSE_FACTOR : 1;
@@ -276,19 +277,16 @@ static void free_without_cache(unsigned cls, void *block) {
     hk_on_free_threadless(cls);
     __atomic_fetch_add(&other_frees, 1, __ATOMIC_RELAXED);
     hk_set_next(block, NULL);
-    (void)hk_slab_put(cls, block);
+    (void)hk_slab_put(cls, block, 1);
 }
 
 /* Hands a list over; the limit follows what becomes of it. */
 static void spill(struct hk_thread *thread, unsigned cls, void *list) {
     struct slot *slot = &thread->slots[cls];
-    bool again = slot->spilled;
     slot->spilled = true;
-    if (!hk_slab_put(cls, list)) {
+    if (!hk_slab_put(cls, list, slot->limit)) {
         (void)flush_class(thread, cls);
         set_limit(thread, cls, slot->limit > 2 * MIN_LIMIT ? slot->limit / 2 : MIN_LIMIT);
-    } else if (again) {
-        grow_limit(thread, cls);
     }
 }
 
