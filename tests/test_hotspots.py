@@ -60,7 +60,7 @@ def test_exact_sources_agree_and_are_per_operation(
     for name in ("malloc", "free", "_int_free", "work"):
         assert callgrind[name] == pytest.approx(stepper[name], abs=0.02)
     per_op = [sum(row.shares[i].per_op or 0 for row in found.functions) for i in (0, 1)]
-    assert per_op[0] == pytest.approx(per_op[1], rel=0.02)
+    assert per_op[0] == pytest.approx(per_op[1], rel=0.1)  # 100,000 ops and the first 2,000
     assert not found.findings
     by_stage = {row.name for row in found.stages}
     assert {"glibc: entry points (malloc, free, calloc)", stages.PROGRAM} <= by_stage

@@ -147,19 +147,17 @@ class Order:
         raw = np.frombuffer(data, dtype=f"{self.prefix}u8", count=usable // 8)
         return raw.astype(np.uint64, copy=False)
 
-    def halves(self, words: Words) -> tuple[Words, Words]:
-        """The two 32-bit fields of each word, first in the file first."""
-        low, high = words & np.uint64(0xFFFFFFFF), words >> np.uint64(32)
-        return (low, high) if self.little else (high, low)
+    def first_halves(self, words: Words) -> Words:
+        """The first of the two 32-bit fields of each word, as it lies in the file."""
+        return words & np.uint64(0xFFFFFFFF) if self.little else words >> np.uint64(32)
 
     def types(self, headers: Words) -> Words:
         """Record types of header words."""
-        return self.halves(headers)[0]
+        return self.first_halves(headers)
 
     def miscs(self, headers: Words) -> Words:
         """`misc` of header words."""
-        second = self.halves(headers)[1]
-        return second & np.uint64(0xFFFF) if self.little else second >> np.uint64(16)
+        return headers >> np.uint64(32 if self.little else 16) & np.uint64(0xFFFF)
 
     def sizes(self, headers: Words) -> Words:
         """Record sizes in bytes of header words."""
@@ -200,6 +198,11 @@ class Attr:
         if not self.sample_type & field:
             return None
         return 1 + sum(1 for f in FIXED_ORDER[: FIXED_ORDER.index(field)] if self.sample_type & f)
+
+    @property
+    def constant_period(self) -> int:
+        """What each sample stands for if it does not say so itself."""
+        return 1 if self.frequency else self.sample_period
 
     @property
     def variable_offset(self) -> int:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO, ClassVar
+from typing import Any, BinaryIO, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -100,6 +100,10 @@ def _side_records(
             yield record
 
 
+OPTIONAL = ("period", "stack")
+"""Columns that not every event has: rows of one that lacks it hold nothing."""
+
+
 class _Columns:
     """Growing columns of samples. Untouched capacity costs address space, no memory."""
 
@@ -107,7 +111,6 @@ class _Columns:
         "event": np.uint8,
         "mode": np.uint8,
         "pid": np.int32,
-        "tid": np.int32,
         "time_ns": np.uint64,
         "address": np.uint64,
         "period": np.uint64,
@@ -118,7 +121,7 @@ class _Columns:
         self.size = 0
         self._capacity = min(capacity, MAX_SAMPLES)
         self._arrays = {name: np.empty(self._capacity, t) for name, t in self.TYPES.items()}
-        self._with_stacks = False
+        self._filled: set[str] = set()
 
     def append(self, part: Samples) -> None:
         """Copy the rows of `part` behind what is there."""
@@ -134,13 +137,15 @@ class _Columns:
             column = getattr(part, name)
             if column is not None:
                 array[self.size : end] = column
-        self._with_stacks |= part.stack is not None
+                self._filled.add(name)
         self.size = end
 
     def samples(self) -> Samples:
         """What was appended."""
         used = {name: array[: self.size] for name, array in self._arrays.items()}
-        return replace(Samples(**used), stack=used["stack"] if self._with_stacks else None)
+        missing = dict.fromkeys(set(OPTIONAL) - self._filled)
+        columns: dict[str, Any] = {**used, **missing}
+        return Samples(**columns)
 
 
 class _StackTable:

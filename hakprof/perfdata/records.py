@@ -29,10 +29,9 @@ class Samples:
     event: NDArray[np.uint8]  # index into the events
     mode: NDArray[np.uint8]  # CpuMode
     pid: NDArray[np.int32]
-    tid: NDArray[np.int32]
     time_ns: NDArray[np.uint64]
     address: NDArray[np.uint64]
-    period: NDArray[np.uint64]  # events since the sample before: the weight
+    period: NDArray[np.uint64] | None  # events since the sample before; None: always the same
     stack: NDArray[np.int32] | None
 
 
@@ -125,18 +124,13 @@ class SampleDecoder:
             return None if at is None else words[starts + at]
 
         zeros = np.zeros(starts.size, np.uint64)
-        pids, tids = order.halves(_or(column(Field.TID), zeros))
-        period = column(Field.PERIOD)
-        if period is None:
-            period = np.full(starts.size, 1 if attr.frequency else attr.sample_period, np.uint64)
         samples = Samples(
             event=np.full(starts.size, index, np.uint8),
             mode=(order.miscs(headers) & np.uint64(MISC_CPUMODE)).astype(np.uint8),
-            pid=pids.astype(np.int32),
-            tid=tids.astype(np.int32),
+            pid=order.first_halves(_or(column(Field.TID), zeros)).astype(np.int32),
             time_ns=_or(column(Field.TIME), zeros),
             address=_or(column(Field.IP), zeros),
-            period=period,
+            period=column(Field.PERIOD),
             stack=None,
         )
         return samples, _chains(words, starts, size, attr)

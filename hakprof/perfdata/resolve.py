@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from hakprof.errors import InputError
 from hakprof.model import Kind
 from hakprof.perfdata.header import Event
-from hakprof.perfdata.layout import CONTEXT_MAX, CONTEXT_MODES, CpuMode, Field
+from hakprof.perfdata.layout import CONTEXT_MAX, CONTEXT_MODES, Attr, CpuMode, Field
 from hakprof.perfdata.reader import Recording
 from hakprof.perfdata.records import Forked, Mapping, Named
 from hakprof.perfdata.spaces import Epoch, replay
@@ -22,6 +22,12 @@ ANONYMOUS = ("//anon", "[heap]", "[stack", "[anon", "/SYSV", "/dev/zero", "/memf
 CLOCK_EVENTS = {(1, 0): "cpu-clock", (1, 1): "task-clock"}
 """(type, config) of events whose period is nanoseconds: what was opened, whatever perf calls it."""
 
+PIECE = 1 << 16
+"""Rows that are summed up at once."""
+
+Rows = Ints | slice
+"""Which rows: a slice where they are all."""
+
 Key = TypeVar("Key", bound=np.generic)
 
 FEW = 16
@@ -31,13 +37,14 @@ FEW = 16
 def resolve(recording: Recording, event: int = 0) -> Profile:
     """The profile of one event of a recording. Raises InputError if it has no samples."""
     described = recording.header.events[event]
-    rows = np.flatnonzero(recording.samples.event == event)
-    if not rows.size:
+    mine = recording.samples.event == event
+    if not mine.any():
         raise InputError(
             f"{recording.path}: no samples of {described.name}",
             advice="record for longer, or the program slept all the time",
         )
-    builder = _Builder(recording)
+    rows = slice(0, mine.size) if mine.all() else np.flatnonzero(mine)
+    builder = _Builder(recording, described.attr)
     for group in _groups(recording, rows, described):
         builder.add(group)
     return builder.profile(described)
@@ -49,10 +56,10 @@ class _Group:
 
     pid: int
     epoch: Epoch
-    rows: Ints
+    rows: "Rows"
 
 
-def _groups(recording: Recording, rows: Ints, event: Event) -> Iterator[_Group]:
+def _groups(recording: Recording, rows: Rows, event: Event) -> Iterator[_Group]:
     samples = recording.samples
     timed = bool(event.attr.sample_type & Field.TIME)
     by_pid = dict(_split(samples.pid[rows], rows))
@@ -75,21 +82,23 @@ def _groups(recording: Recording, rows: Ints, event: Event) -> Iterator[_Group]:
             yield _Group(pid, epochs[i], part)
 
 
-def _split(keys: NDArray[np.signedinteger], rows: Ints) -> Iterator[tuple[int, Ints]]:
+def _split(keys: NDArray[np.integer], rows: Rows) -> Iterator[tuple[int, Rows]]:
     """(key, the rows that have it), keys ascending."""
+    if keys.size and keys.min() == keys.max():
+        yield int(keys[0]), rows
+        return
+    numbers = np.arange(rows.start, rows.stop) if isinstance(rows, slice) else rows
     values = np.unique(keys)
-    if values.size == 1:
-        yield int(values[0]), rows
-    elif values.size <= FEW:
+    if values.size <= FEW:
         for value in values:
-            yield int(value), rows[keys == value]
-    else:
-        which = np.searchsorted(values, keys)
-        small = np.uint16 if values.size < 1 << 16 else np.int64  # 16 bits are sorted by radix
-        order = np.argsort(which.astype(small), kind="stable")
-        first = np.cumsum(np.bincount(which)) - np.bincount(which)
-        for value, part in zip(values, np.split(rows[order], first[1:]), strict=True):
-            yield int(value), part
+            yield int(value), numbers[keys == value]
+        return
+    which = np.searchsorted(values, keys)
+    small = np.uint16 if values.size < 1 << 16 else np.int64  # 16 bits are sorted by radix
+    order = np.argsort(which.astype(small), kind="stable")
+    counts = np.bincount(which)
+    for value, part in zip(values, np.split(numbers[order], np.cumsum(counts)[:-1]), strict=True):
+        yield int(value), part
 
 
 def _distinct(keys: NDArray[Key]) -> tuple[NDArray[Key], Ints]:
@@ -101,20 +110,33 @@ def _distinct(keys: NDArray[Key]) -> tuple[NDArray[Key], Ints]:
     return values, np.searchsorted(values, keys).astype(np.int64, copy=False)
 
 
-def _sums(which: Ints, weights: Floats, size: int) -> Floats:
-    """The sum of the weights at each of `size` places."""
-    return np.bincount(which, weights, size).astype(np.float64, copy=False)
+def _summed(
+    keys: Addresses, period: NDArray[np.uint64] | None, each: int
+) -> tuple[Addresses, Floats, Ints]:
+    """The distinct keys, the sum of the periods (or `each`) and the number of each.
 
-
-def _counts(which: Ints, size: int) -> Ints:
-    """How often each of `size` places occurs."""
-    return np.bincount(which, minlength=size).astype(np.int64, copy=False)
+    In pieces that stay in the processor's cache.
+    """
+    cuts = range(0, keys.size, PIECE)
+    values = np.unique(np.concatenate([np.unique(keys[at : at + PIECE]) for at in cuts]))
+    weight = np.zeros(values.size)
+    count = np.zeros(values.size, np.int64)
+    step = max(PIECE, values.size)
+    for at in range(0, keys.size, step):
+        which = np.searchsorted(values, keys[at : at + step])
+        count += np.bincount(which, minlength=values.size)
+        if period is not None:
+            weight += np.bincount(which, period[at : at + step], values.size)
+    if period is None:
+        weight += count * float(each)
+    return values, weight, count
 
 
 class _Builder:
     """Sums up groups. The address table grows by what each group saw."""
 
-    def __init__(self, recording: Recording) -> None:
+    def __init__(self, recording: Recording, attr: Attr) -> None:
+        self._attr = attr
         self._recording = recording
         self._build_ids = recording.header.build_ids
         self._images: dict[Image, int] = {}
@@ -133,21 +155,27 @@ class _Builder:
     def add(self, group: _Group) -> None:
         """Resolve and sum the samples of one group."""
         samples = self._recording.samples
-        period = samples.period[group.rows].astype(np.float64)
-        keys = samples.address[group.rows]
-        modes = samples.mode[group.rows]
-        for mode, part in _split(modes.astype(np.int64), np.arange(keys.size)):
-            unique, which = _distinct(keys[part])
-            count = _counts(which, unique.size)
-            weight = _sums(which, period[part], unique.size)
-            self._append(self._locate(unique, mode, group), weight, count)
-        if samples.stack is not None:
-            self._add_stacks(group, samples.stack[group.rows], period)
+        for mode, rows in _split(samples.mode[group.rows], group.rows):
+            addresses, weight, count = _summed(
+                samples.address[rows], self._period(rows), self._attr.constant_period
+            )
+            self._append(self._locate(addresses, mode, group), weight, count)
+        if samples.stack is not None and self._attr.sample_type & Field.CALLCHAIN:
+            self._add_stacks(group, samples.stack[group.rows])
 
-    def _add_stacks(self, group: _Group, stack: NDArray[np.int32], period: Floats) -> None:
+    def _period(self, rows: Rows) -> NDArray[np.uint64] | None:
+        """The column, if samples of this event have it."""
+        period = self._recording.samples.period
+        if period is None or not self._attr.sample_type & Field.PERIOD:
+            return None
+        return period[rows]
+
+    def _add_stacks(self, group: _Group, stack: NDArray[np.int32]) -> None:
         chains = self._recording.stacks
-        ids, which = _distinct(stack)
-        weight = _sums(which, period, ids.size)
+        ids, weight, _ = _summed(
+            stack.astype(np.uint64), self._period(group.rows), self._attr.constant_period
+        )
+        ids = ids.astype(np.int64)
         lengths = chains.offsets[ids + 1] - chains.offsets[ids]
         starts = np.concatenate((np.zeros(1, np.int64), np.cumsum(lengths)))
         spots = np.arange(starts[-1]) + np.repeat(chains.offsets[ids] - starts[:-1], lengths)
@@ -240,7 +268,7 @@ class _Builder:
             images=tuple(self._images),
             image=image[order][fresh],
             offset=offset[order][fresh],
-            weight=_sums(row, weight, size),
+            weight=np.bincount(row, weight, size).astype(np.float64),
             samples=np.bincount(row, count, size).astype(np.int64),
             stacks=self._joined_stacks(row),
             lost=self._recording.lost,

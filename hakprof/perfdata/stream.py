@@ -2,7 +2,7 @@
 
 Records lie one behind the other, each with its size in its header: a chain that can only be
 followed one by one, half a microsecond each in Python. `record_starts` follows some thousand
-links at once: it guesses a record start every 4 KiB, walks all stretches in step, and
+links at once: it guesses a record start every 8 KiB, walks all stretches in step, and
 accepts a stretch only if the one before it ends exactly where it starts. What was guessed wrong is
 walked one by one, so the answer never depends on a guess.
 """
@@ -24,9 +24,15 @@ Starts = NDArray[np.int64]
 BLOCK_BYTES = 4 << 20
 """How much is looked at at once; a record has at most 64 KiB."""
 
-STRETCH_WORDS = 512
-GUESS_WINDOW = 96
+STRETCH_WORDS = 1024
+GUESS_WINDOW = 64
 """Words searched for a record start in each stretch; longer records are walked one by one."""
+
+LONG_RUN = 256
+"""So many records of one size in a row let expect more of them."""
+
+PATIENCE = 32
+"""After so many shorter runs in a block, sizes vary: it is walked in stretches."""
 
 MAX_TYPE = 128
 MAX_RECORD_BYTES = 1 << 16
@@ -63,6 +69,44 @@ def record_starts(words: Words, order: Order, *, one_by_one: bool = False) -> tu
     """Word index of each whole record, and the number of words they take."""
     if words.size == 0:
         return np.empty(0, np.int64), 0
+    parts: list[Starts] = []
+    at = short = 0
+    while at < words.size and short < PATIENCE and not one_by_one:
+        run, at = _run(words, order, at)
+        parts.append(run)
+        short += run.size < LONG_RUN
+    if at < words.size:
+        rest, used = _any_sizes(words[at:], order, one_by_one=one_by_one)
+        parts += [part + at for part in rest]
+        at += used
+    starts = np.concatenate(parts)
+    last = int(starts[-1])
+    if last + (int(order.sizes(words[last])) >> 3) > words.size:
+        starts, at = starts[:-1], last  # it continues in the next block
+    sizes = order.sizes(words[starts])
+    if (sizes & np.uint64(7)).any():
+        wrong = int(starts[np.argmax(sizes & np.uint64(7))])
+        raise InputError(f"a record of a size that is no multiple of 8 ({8 * wrong} bytes on)")
+    return starts, at
+
+
+def _run(words: Words, order: Order, at: int) -> tuple[Starts, int]:
+    """Records from `at` on that have the same type and size one after the other; their end."""
+    kind, size = order.type_and_size(int(words[at]))
+    step = size >> 3
+    if step == 0:
+        raise _zero_size(at)
+    for reach in (at + LONG_RUN * step, words.size):
+        headers = words[at:reach:step]
+        same = (order.types(headers) == kind) & (order.sizes(headers) == size)
+        if not same.all():
+            break
+    count = int(np.argmin(same)) if not same.all() else same.size
+    return at + step * np.arange(count), at + step * count
+
+
+def _any_sizes(words: Words, order: Order, *, one_by_one: bool) -> tuple[list[Starts], int]:
+    """Records of any sizes, in parts, and where the last one ends: maybe behind the words."""
     stretches = _Stretches(words, order, one_by_one=one_by_one)
     parts: list[Starts] = []
     at = 0
@@ -73,15 +117,7 @@ def record_starts(words: Words, order: Order, *, one_by_one: bool = False) -> tu
         else:
             part, at = verified
         parts.append(part)
-    starts = np.concatenate(parts)
-    last = int(starts[-1])
-    if last + (int(order.sizes(words[last])) >> 3) > words.size:
-        starts, at = starts[:-1], last  # it continues in the next block
-    sizes = order.sizes(words[starts])
-    if (sizes & np.uint64(7)).any():
-        wrong = int(starts[np.argmax(sizes & np.uint64(7))])
-        raise InputError(f"a record of a size that is no multiple of 8 ({8 * wrong} bytes on)")
-    return starts, at
+    return parts, at
 
 
 class _Stretches:

@@ -50,7 +50,8 @@ def _kallsyms(text: bytes) -> Columns:
         value = np.where(character > ord("9"), character - np.uint64(ord("a") - 10), character)
         address = address << np.uint64(4) | (value & np.uint64(15))
     names = text.replace(b"\n", b"\0").replace(b"\t", b"\0")
-    return Columns(address, np.zeros(starts.size, np.uint64), starts + KALLSYMS_NAME_AT, names)
+    sizes, ranks = np.zeros(starts.size, np.uint64), np.ones(starts.size, np.int64)
+    return Columns(address, sizes, starts + KALLSYMS_NAME_AT, names, ranks)
 
 
 def vdso_table(build_id: str, folder: Path) -> FunctionTable:

@@ -5,12 +5,10 @@ neighbour. Of several names for one address the one that a programmer knows wins
 `operator new` or `__libc_malloc`.
 """
 
-import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hakprof.errors import InputError
 from hakprof.profile import Addresses, Ints
@@ -29,6 +27,7 @@ SYMBOL = np.dtype(
 CODE_TYPES = (2, 10)  # STT_FUNC, STT_GNU_IFUNC
 BIND_WEAK = 2
 RANK_OF_BINDING = (3, 1, 2)  # local, global, weak
+RANKS, MANGLED = 10, 100
 SHT_SYMTAB, SHT_DYNSYM = 2, 11
 KNOWN = frozenset(
     {"malloc", "free", "calloc", "realloc", "memalign", "aligned_alloc", "posix_memalign"}
@@ -40,7 +39,8 @@ PLT_SECTIONS = {62: (".plt.sec", 0), 183: (".plt", 32)}
 """e_machine -> section of the stubs, and bytes before the first; 16 bytes a stub."""
 
 PLT_STUB_BYTES = 16
-RELOCATION = "QQq"
+RELOCATION = np.dtype([("offset", "u8"), ("info", "u8"), ("addend", "i8")])
+SymbolRows = np.ndarray[tuple[int], np.dtype[np.void]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,40 +60,32 @@ class Columns:
     size: Addresses  # 0: up to the next one
     name: Ints
     strings: bytes
+    rank: Ints  # of several names for an address the one with the lowest is wanted
+    suffix: str = ""  # of the names from row `suffix_from` on
+    suffix_from: int = 1 << 62
 
     def name_at(self, row: int) -> str:
-        """The name, without the version that some linkers append."""
-        return c_string(self.strings, int(self.name[row])).split("@@", 1)[0]
-
-    def joined(self, functions: list[Function]) -> "Columns":
-        """With further functions behind."""
-        raw = [function.name.encode() + b"\0" for function in functions]
-        places = np.cumsum([len(self.strings), *map(len, raw)][: len(raw)], dtype=np.int64)
-        return Columns(
-            np.append(self.start, np.array([f.start for f in functions], np.uint64)),
-            np.append(self.size, np.array([f.size for f in functions], np.uint64)),
-            np.append(self.name, places),
-            b"".join([self.strings, *raw]),
-        )
-
-
-NO_FUNCTIONS = Columns(np.empty(0, np.uint64), np.empty(0, np.uint64), np.empty(0, np.int64), b"")
+        """The name; that of an ELF symbol without the version that some linkers append."""
+        name = c_string(self.strings, int(self.name[row]))
+        if self.suffix:
+            name = name.split("@", 1)[0]
+        return name + self.suffix if row >= self.suffix_from else name
 
 
 class FunctionTable:
     """Functions of one file, one an address. Names are decoded when somebody asks."""
 
-    def __init__(self, columns: Columns, rank: Ints | None = None) -> None:
-        keys = (columns.start,) if rank is None else (rank, columns.start)
-        order = np.lexsort(keys)
+    def __init__(self, columns: Columns) -> None:
+        order = np.argsort(columns.start, kind="stable")
         starts = columns.start[order]
         first = np.ones(starts.size, np.bool_)
         first[1:] = starts[1:] != starts[:-1]
         self._columns = columns
-        self._rows = order[first]
+        self._order = order
+        self._first = np.append(np.flatnonzero(first), starts.size)
         self._starts = starts[first]
         sizes = columns.size[order]
-        longest = np.maximum.reduceat(sizes, np.flatnonzero(first)) if starts.size else sizes
+        longest = np.maximum.reduceat(sizes, self._first[:-1]) if starts.size else sizes
         following = np.append(self._starts[1:], self._starts[-1:] + np.uint64(1))
         self._ends = np.where(longest > 0, self._starts + longest, following)
         self._reach = np.maximum.accumulate(self._ends) if starts.size else self._ends
@@ -116,7 +108,14 @@ class FunctionTable:
     def function(self, index: int) -> Function:
         """The function of an index that `find` gave."""
         start, end = int(self._starts[index]), int(self._ends[index])
-        return Function(self._columns.name_at(int(self._rows[index])), start, end - start)
+        rows = self._order[self._first[index] : self._first[index + 1]]
+        names = [self._columns.name_at(int(row)) for row in rows]
+        if len(names) > 1:
+            wanted = [
+                _unwanted(n, int(self._columns.rank[r])) for n, r in zip(names, rows, strict=True)
+            ]
+            return Function(names[wanted.index(min(wanted))], start, end - start)
+        return Function(names[0], start, end - start)
 
     def all(self) -> Iterator[Function]:
         """Every function."""
@@ -125,15 +124,35 @@ class FunctionTable:
 
 def function_table(image: ElfImage) -> FunctionTable:
     """Functions out of .symtab, else .dynsym, and the stubs of the PLT. Raises InputError."""
-    columns, bindings = _symbols(image)
-    rank = _rank(columns, bindings)
-    stubs = list(_plt_stubs(image))
-    return FunctionTable(columns.joined(stubs), np.append(rank, np.zeros(len(stubs), np.int64)))
+    symbols, strings = _symbols(image)
+    stubs, stub_names, stub_strings = _plt_stubs(image)
+    binding = np.minimum(symbols["info"] >> 4, BIND_WEAK)
+    count = stubs.size
+    return FunctionTable(
+        Columns(
+            np.append(symbols["address"].astype(np.uint64), stubs),
+            np.append(symbols["size"].astype(np.uint64), np.full(count, PLT_STUB_BYTES, np.uint64)),
+            np.append(symbols["name"].astype(np.int64), stub_names + len(strings)),
+            strings + stub_strings,
+            np.append(np.choose(binding, RANK_OF_BINDING), np.zeros(count, np.int64)),
+            suffix="@plt",
+            suffix_from=symbols.size,
+        )
+    )
 
 
 def table_of(functions: list[Function]) -> FunctionTable:
     """A table of functions that come from elsewhere; the first of each address wins."""
-    return FunctionTable(NO_FUNCTIONS.joined(functions))
+    raw = [function.name.encode() + b"\0" for function in functions]
+    return FunctionTable(
+        Columns(
+            np.array([function.start for function in functions], np.uint64),
+            np.array([function.size for function in functions], np.uint64),
+            np.cumsum([0, *map(len, raw)], dtype=np.int64)[: len(raw)],
+            b"".join(raw),
+            np.arange(len(functions)) * RANKS,
+        )
+    )
 
 
 def has_symbols(image: ElfImage) -> bool:
@@ -141,21 +160,20 @@ def has_symbols(image: ElfImage) -> bool:
     return any(s.type == SHT_SYMTAB for s in image.sections)
 
 
-def _symbols(image: ElfImage) -> tuple[Columns, NDArray[np.uint8]]:
-    """Code symbols, and how each is bound."""
+def _symbols(image: ElfImage) -> tuple[SymbolRows, bytes]:
+    """Code symbols, and the names that they point into."""
     section = _symbol_section(image)
     if section is None:
-        return NO_FUNCTIONS, np.empty(0, np.uint8)
-    usable = section.size - section.size % SYMBOL.itemsize
-    symbols = np.frombuffer(image.read(section)[:usable], SYMBOL.newbyteorder(image.prefix))
-    symbols = symbols[np.isin(symbols["info"] & 15, CODE_TYPES) & (symbols["section"] != 0)]
-    columns = Columns(
-        symbols["address"].astype(np.uint64),
-        symbols["size"].astype(np.uint64),
-        symbols["name"].astype(np.int64),
-        _strings(image, section),
-    )
-    return columns, symbols["info"] >> 4
+        return np.empty(0, SYMBOL), b""
+    symbols = _rows(image, section, SYMBOL)
+    code = np.isin(symbols["info"] & 15, CODE_TYPES) & (symbols["section"] != 0)
+    return symbols[code], _strings(image, section)
+
+
+def _rows(image: ElfImage, section: Section, row: np.dtype[np.void]) -> SymbolRows:
+    data = image.read(section)
+    usable = len(data) - len(data) % row.itemsize
+    return np.frombuffer(data[:usable], row.newbyteorder(image.prefix))
 
 
 def _symbol_section(image: ElfImage) -> Section | None:
@@ -172,24 +190,19 @@ def _strings(image: ElfImage, symbols: Section) -> bytes:
     return image.read(image.sections[symbols.link])
 
 
-def _rank(columns: Columns, bindings: NDArray[np.uint8]) -> Ints:
-    """How little a name is wanted for its address: the lowest wins."""
-    rank = np.choose(np.minimum(bindings, BIND_WEAK), RANK_OF_BINDING).astype(np.int64)
-    order = np.argsort(columns.start)
-    same = columns.start[order][1:] == columns.start[order][:-1]
-    shared = np.unique(np.concatenate((order[1:][same], order[:-1][same])))
-    for i in shared:  # only addresses with several names
-        name = columns.name_at(int(i))
-        underscores = len(name) - len(name.lstrip("_"))
-        if name in KNOWN:
-            rank[i] = -1
-        else:
-            rank[i] += 10 * underscores + 100 * name.startswith("_Z")
-    return rank
+def _unwanted(name: str, rank: int) -> int:
+    """How little a name is wanted among those of one address."""
+    if name in KNOWN:
+        return -1
+    underscores = len(name) - len(name.lstrip("_"))
+    return rank + RANKS * underscores + MANGLED * name.startswith("_Z")
 
 
-def _plt_stubs(image: ElfImage) -> Iterator[Function]:
-    """`malloc@plt` and the like: stub i belongs to relocation i of .rela.plt."""
+def _plt_stubs(image: ElfImage) -> tuple[Addresses, Ints, bytes]:
+    """Starts of `malloc@plt` and the like, their names, and what these point into.
+
+    Stub i belongs to relocation i of .rela.plt.
+    """
     by_name = image.by_name
     name, skip = PLT_SECTIONS.get(image.machine, ("", 0))
     plt = by_name.get(name)
@@ -197,14 +210,10 @@ def _plt_stubs(image: ElfImage) -> Iterator[Function]:
         plt, skip = by_name.get(".plt"), max(skip, PLT_STUB_BYTES)
     relocations, symbols = by_name.get(".rela.plt"), by_name.get(".dynsym")
     if plt is None or relocations is None or symbols is None:
-        return
-    table, entries, names = image.read(symbols), image.read(relocations), _strings(image, symbols)
-    usable = len(entries) - len(entries) % struct.calcsize(RELOCATION)
-    for i, (_, info, _) in enumerate(
-        struct.iter_unpack(image.prefix + RELOCATION, entries[:usable])
-    ):
-        at = (info >> 32) * SYMBOL.itemsize
-        start = plt.address + skip + i * PLT_STUB_BYTES
-        if 0 < at <= len(table) - SYMBOL.itemsize and start < plt.address + plt.size:
-            symbol = c_string(names, struct.unpack_from(image.prefix + "I", table, at)[0])
-            yield Function(f"{symbol.split('@', 1)[0]}@plt", start, PLT_STUB_BYTES)
+        return np.empty(0, np.uint64), np.empty(0, np.int64), b""
+    index = (_rows(image, relocations, RELOCATION)["info"] >> np.uint64(32)).astype(np.int64)
+    table = _rows(image, symbols, SYMBOL)
+    starts = plt.address + skip + PLT_STUB_BYTES * np.arange(index.size)
+    good = (index > 0) & (index < table.size) & (starts < plt.address + plt.size)
+    names = table["name"][index[good]].astype(np.int64)
+    return starts[good].astype(np.uint64), names, _strings(image, symbols)
