@@ -181,9 +181,10 @@ def _speed_and_memory(row: Row, comparison: ComparisonReport) -> str:
 
 
 def _count_below_noise(row: Row, comparison: ComparisonReport) -> str:
-    """A change that the exact count shows and the time cannot."""
+    """A change that the exact count shows and the time cannot; threads that wait count anyhow."""
     change = (row.instructions or 1.0) - 1
-    if row.judgement is not Judgement.NO_DIFFERENCE or abs(change) <= COUNT_DIFFERS:
+    threads = comparison.report.target.threads
+    if row.judgement is not Judgement.NO_DIFFERENCE or abs(change) <= COUNT_DIFFERS or threads > 1:
         return ""
     return (
         f"{row.arm} takes {show_percent(abs(change))} {'fewer' if change < 0 else 'more'} "

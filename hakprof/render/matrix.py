@@ -11,13 +11,15 @@ from hakprof.model import Absent, Figure
 from hakprof.render import comparison as verdicts
 from hakprof.render import svg
 from hakprof.render.chart import Axis, Chart, Line, Point
-from hakprof.render.table import table
+from hakprof.render.table import labelled, table
 from hakprof.report import Column
 from hakprof.stats import Ratio
 from hakprof.units import Unit
 
 SHOWN = ("throughput", "wall_ns", "cpu_ns", "ns_per_op", "instructions_per_op", "max_rss_bytes")
 """Metrics of the page's tables, in order; those that nobody measured are left out."""
+
+LONGEST_CELL = 48
 
 STYLE = """
 :root{color-scheme:light dark;--faint:color-mix(in srgb,currentColor 14%,transparent)}
@@ -31,21 +33,28 @@ small{opacity:.7}.plots{display:grid;grid-template-columns:repeat(auto-fit,minma
 
 
 def render(report: MatrixReport) -> str:
-    """One row a comparison, one column an allocator: what can be said, then what stands out."""
-    blocks = [verdict_table(group) for group in _groups(report)]
-    notes = [f"{_title(cell)}: {text}" for cell in report.cells for text in findings(cell)]
-    winners = [f"{_title(cell)}: {cell.winner or 'no winner'}" for cell in report.cells]
-    return "\n\n".join("\n".join(lines) for lines in (*blocks, winners, notes) if lines) + "\n"
+    """One row an arm of each comparison, then what stands out."""
+    if not report.cells:
+        return "no comparison is finished\n"
+    rows = [("", "", "verdict", "peak RSS", "")]
+    for cell in report.cells:
+        rows += _rows(cell)
+    lines = table(rows, (False, False, False, True, False))
+    notes = [(_title(cell), text) for cell in report.cells for text in findings(cell)]
+    return "\n".join([*lines, "", *labelled(notes)]).rstrip() + "\n"
 
 
-def verdict_table(cells: Sequence[ComparisonReport]) -> list[str]:
-    """Comparisons that have their arms in common."""
-    arms = _arms(cells[0])
-    rows = [(f"against {cells[0].base}", *arms[1:])]
-    for cell in cells:
-        said = {row.arm: verdicts.verdict(row) for row in cell.rows}
-        rows.append((_title(cell), *(said.get(arm, "no verdict") for arm in arms[1:])))
-    return table(rows, (False, *(True for _ in arms[1:])))
+def _rows(cell: ComparisonReport) -> Iterator[tuple[str, str, str, str, str]]:
+    """The first row names the comparison; the winner is marked."""
+    title = _title(cell)
+    for row in cell.rows:
+        memory = f"{row.memory:.2f}x" if row.memory else "-"
+        won = "winner" if row.arm == cell.winner else ""
+        yield title, row.arm, verdicts.verdict(row), memory, won
+        title = ""
+    for arm, why in cell.excluded.items():
+        yield title, arm, f"no verdict: {why}"[:LONGEST_CELL], "-", ""
+        title = ""
 
 
 def markdown(report: MatrixReport) -> str:
@@ -171,7 +180,9 @@ def _verdict_cells(cell: ComparisonReport, arms: Sequence[str]) -> str:
 
 
 def _section(cell: ComparisonReport) -> str:
-    plots = svg.render(throughput_chart(cell)) + svg.render(tradeoff_chart(cell))
+    plots = svg.render(throughput_chart(cell))
+    if any(row.memory and row.speed for row in cell.rows):
+        plots += svg.render(tradeoff_chart(cell))
     notes = "".join(
         f"<li>{escape(label)}: {escape(text)}</li>" for label, text in verdicts.notes(cell)
     )
