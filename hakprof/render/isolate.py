@@ -49,10 +49,9 @@ def arm_rows(report: IsolateReport) -> list[tuple[str, ...]]:
     verdicts = {row.arm: comparison.verdict(row) for row in compared.rows}
     verdicts |= dict.fromkeys(compared.excluded, "excluded") | {compared.base: "base"}
     time = headline(compared.report.target)
-    against = f"{compared.compared}, against {compared.base}"
     net = " net" if compared.report.harness else ""
     titles = (f"ns/{_op(report)}{net}", f"instructions/op{net}", "peak RSS")
-    rows: list[tuple[str, ...]] = [("", "arm", *titles, against)]
+    rows: list[tuple[str, ...]] = [("", "arm", *titles, compared.compared)]
     for column in compared.report.columns:
         name = column.arm.name
         cells = (_net(column, metric) for metric in (time, INSTRUCTIONS, "max_rss_bytes"))
