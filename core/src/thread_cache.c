@@ -15,7 +15,7 @@
 
 enum {
     MIN_LIMIT = 4,       /* frees of a class, however large, between two looks at the list */
-    COARSE_FACTOR = 16,  /* lists of blocks above 1 KiB may grow this much longer, in bytes */
+    COARSE_FACTOR = 8,   /* lists of blocks above 1 KiB may grow this much longer, in bytes */
     MAX_LIMIT = 65535,   /* what `room` can hold */
     TICK_INTERVAL = 32,  /* slow paths between two looks at the clock */
     RUNS_KEPT = 2 << 20, /* bytes of freed runs that a thread keeps: about what its cache holds */
