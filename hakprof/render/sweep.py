@@ -14,7 +14,7 @@ from hakprof.units import Unit
 ROWS = (
     ("throughput", "throughput"),
     ("cpu_ns_per_op", "CPU time per op"),
-    ("ns_per_op", "wall time per op"),
+    ("ns_per_op", "time per op"),
     ("max_rss_bytes", "peak RSS"),
 )
 """(metric, title) of the tables, in order."""
