@@ -32,7 +32,7 @@ LONG_RUN = 256
 """So many records of one size in a row let expect more of them."""
 
 PATIENCE = 32
-"""After so many shorter runs in a block, sizes vary: it is walked in stretches."""
+"""After so many shorter runs, sizes vary: the rest of the block is walked in stretches."""
 
 MAX_TYPE = 128
 MAX_RECORD_BYTES = 1 << 16
@@ -74,7 +74,7 @@ def record_starts(words: Words, order: Order, *, one_by_one: bool = False) -> tu
     while at < words.size and short < PATIENCE and not one_by_one:
         run, at = _run(words, order, at)
         parts.append(run)
-        short += run.size < LONG_RUN
+        short = short + 1 if run.size < LONG_RUN else 0
     if at < words.size:
         rest, used = _any_sizes(words[at:], order, one_by_one=one_by_one)
         parts += [part + at for part in rest]
