@@ -134,7 +134,7 @@ def notes(report: IsolateReport) -> Iterator[tuple[str, str]]:
         if effect.aliases:
             others = " + ".join(" x ".join(alias) for alias in effect.aliases)
             yield "mixed", f"{' x '.join(effect.switches)} is not told apart from {others}"
-    yield from (row for row in comparison.notes(report.comparison) if row[0] != "winner")
+    yield from (n for n in comparison.notes(report.comparison) if n[0] in {"noise", "no verdict"})
     if report.comparison.excluded and report.effects:
         most = f"{report.order} switches" if report.order > 1 else "one switch"
         yield "missing arms", f"the effects hold as far as there are none of more than {most}"
