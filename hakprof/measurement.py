@@ -204,7 +204,7 @@ def judge(arm: Arm, sample: Sample) -> Proof:
             allocator=arm.allocator,
             program=Path(arm.target.argv[0]),
             exit=sample.exit,
-            audit=(sample.audit or "").encode(),
+            audit=(sample.audit or "").encode(errors="surrogateescape"),
         )
     )
 

@@ -1,5 +1,7 @@
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -45,3 +47,14 @@ def test_ctrl_c_outside_of_a_measurement_is_130(
     monkeypatch.setattr("hakprof.stat.measure", interrupted)
     assert cli.main(["stat", "bench_tiny"]) == 130
     assert capsys.readouterr().err == "hakprof: interrupted\n"
+
+
+def test_names_that_are_no_text_are_shown_as_well_as_can_be(tmp_path: Path) -> None:
+    program = tmp_path / os.fsdecode(b"odd \xff")
+    program.symlink_to("/bin/true")
+    command = [sys.executable, "-P", "-m", "hakprof", "verify", "--alloc=glibc", str(program)]
+    ascii_only = os.environ | {"PYTHONIOENCODING": "ascii"}
+    for env in (os.environ, ascii_only):
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "odd ?" in done.stdout

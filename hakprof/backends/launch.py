@@ -89,7 +89,7 @@ def sample(job: Job, backend: str, outcome: Outcome, readings: Sequence[Reading]
         readings=() if problem else tuple(readings),
         report=report,
         problem=f"{job.target.name}: {problem}" if problem else "",
-        audit=outcome.pipes[AUDIT].decode(errors="replace") if job.audit else None,
+        audit=outcome.pipes[AUDIT].decode(errors="surrogateescape") if job.audit else None,
     )
 
 

@@ -5,6 +5,7 @@ module of the command that runs is imported, so that `hakprof --help` stays fast
 """
 
 import importlib
+import io
 import os
 import signal
 import sys
@@ -42,6 +43,8 @@ def main(argv: list[str] | None = None) -> int:
     args = sys.argv[1:] if argv is None else argv
     try:
         _end_as_by_ctrl_c()
+        if isinstance(sys.stdout, io.TextIOWrapper):  # file names need not be text
+            sys.stdout.reconfigure(errors="replace")
         return _dispatch(args)
     except HakprofError as error:
         _complain(str(error))
