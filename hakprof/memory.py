@@ -121,6 +121,8 @@ def measure(request: Request, tell: Tell) -> Outcome:
     measurement = Measurement(Plan(arms, timeout_s=request.timeout_s), keeper, tell)
     measurement.once(watching)
     measurement.once(tracing)
+    if not request.target.is_benchmark:
+        measurement.observe()
     report = MemoryReport(
         schema=SCHEMA,
         hakprof=version("hakprof"),
