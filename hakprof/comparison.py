@@ -149,8 +149,13 @@ def compare(found: Contested) -> ComparisonReport:
         noise=math.sqrt(same.high / same.low) - 1 if same and bounded else None,
         unsteady=same is not None and same.excludes_one,
         excluded={**contest.problems, **unproven},
-        needed_s=contest.needed_s if verdicts and not bounded else None,
+        needed_s=contest.needed_s if verdicts and _undecided(verdicts) else None,
     )
+
+
+def _undecided(verdicts: Verdicts) -> bool:
+    """Not one arm has a verdict; what is still unknown of the base alone does not count."""
+    return all(arm.judgement is Judgement.UNDECIDED for arm in verdicts.arms)
 
 
 def findings(comparison: ComparisonReport) -> tuple[str, ...]:

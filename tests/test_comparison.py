@@ -2,17 +2,19 @@
 
 import dataclasses
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from hakprof import stat
+from hakprof import comparison, stat
 from hakprof.allocators import find_allocator
 from hakprof.benchmarks import find_benchmark
 from hakprof.claims import ClaimOutcome
 from hakprof.cli.main import main
-from hakprof.compare import Judgement
+from hakprof.compare import Judgement, Looks, judge
 from hakprof.comparison import Row, findings, measure
 from hakprof.errors import UsageError
 from hakprof.ledger import Ledger
@@ -90,6 +92,16 @@ def test_too_few_blocks_say_how_long_it_takes() -> None:
     shown = text.render(outcome.comparison)
     assert "too few blocks" in shown
     assert json.loads(json_.render(outcome.comparison))["needed_s"] > 0
+
+
+@pytest.mark.parametrize(("blocks", "none"), [(2, True), (9, False)])
+def test_a_verdict_is_one_though_the_noise_is_not_known_yet(blocks: int, *, none: bool) -> None:
+    rng = np.random.default_rng(1)
+    once, again, slow = (at * rng.normal(1, 0.01, blocks) for at in (1, 1, 2))
+    looks = Looks((blocks,), 100)
+    verdicts = judge("base", again, {"base": once, "slow": slow}, looks)
+    assert math.isinf(verdicts.same.speed.high)
+    assert comparison._undecided(verdicts) is none  # noqa: SLF001 (a whole run cannot be steered)
 
 
 def test_a_claim_is_written_down_and_judged(capsys: pytest.CaptureFixture[str]) -> None:
