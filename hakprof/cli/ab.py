@@ -8,6 +8,7 @@ import typer
 
 from hakprof import comparison, stat
 from hakprof.claims import Claim, ClaimOutcome, parse_claim
+from hakprof.cli import options
 from hakprof.cli.progress import progress
 from hakprof.cli.shared import ProgramCommand, application, choose_work, finish, show, usable_cpus
 from hakprof.compare import Verdicts
@@ -27,9 +28,7 @@ app = application()
 def ab(
     *,
     ctx: typer.Context,
-    target: Annotated[
-        str | None, typer.Argument(help="Benchmark, or BENCHMARK:PRESET; see hakprof list.")
-    ] = None,
+    target: options.Target = None,
     base: Annotated[str, typer.Option(help="Allocator before the change: name or path.")] = "",
     new: Annotated[str, typer.Option(help="Allocator after the change: name or path.")] = "",
     expect: Annotated[
@@ -38,22 +37,14 @@ def ab(
     ledger: Annotated[
         bool, typer.Option("--ledger", help="Show all claims and what became of them.")
     ] = False,
-    budget: Annotated[str, typer.Option(help="Longest time of the timed runs.")] = "60s",
-    runs: Annotated[int | None, typer.Option(min=1, help="Blocks at most. [160]")] = None,
-    warmup: Annotated[int, typer.Option(min=0, help="Runs before the first that counts.")] = 1,
-    threads: Annotated[
-        int | None, typer.Option(min=1, max=256, help="Threads of the benchmark.")
-    ] = None,
-    iters: Annotated[
-        str | None, typer.Option(help="Length of a timed run, e.g. 20M. [about 0.1 s]")
-    ] = None,
-    pin: Annotated[str | None, typer.Option(help="CPUs to run on: 0, or 0,2, or 1-3.")] = None,
-    env: Annotated[
-        list[str] | None, typer.Option(help="NAME=VALUE for the program. Repeatable.")
-    ] = None,
-    wall: Annotated[
-        bool, typer.Option("--wall", help="Compare wall time where CPU time would be.")
-    ] = False,
+    budget: options.Budget = "60s",
+    runs: options.Blocks = None,
+    warmup: options.Warmup = 1,
+    threads: options.Threads = None,
+    iters: options.Iters = None,
+    pin: options.Pin = None,
+    env: options.Env = None,
+    wall: options.Wall = False,
     json: Annotated[Path | None, typer.Option(help="Write the comparison as JSON.")] = None,
 ) -> None:
     """Judge one change: --base against --new, and the claim made for it.

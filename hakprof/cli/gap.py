@@ -10,6 +10,7 @@ import typer
 from hakprof import comparison, stat
 from hakprof import gap as workflow
 from hakprof.benchmarks import find_benchmark
+from hakprof.cli import options
 from hakprof.cli.progress import progress
 from hakprof.cli.shared import ProgramCommand, application, finish, show, usable_cpus
 from hakprof.hotspots.record import STRETCH
@@ -29,14 +30,10 @@ def gap(
     a: Annotated[str, typer.Argument(metavar="A", help="Allocator: name or path.")],
     b: Annotated[str, typer.Argument(metavar="B", help="What it is held against.")],
     target: Annotated[str, typer.Argument(help="Benchmark, or BENCHMARK:PRESET.")],
-    budget: Annotated[str, typer.Option(help="Longest time of the timed runs.")] = "20s",
-    threads: Annotated[
-        int | None, typer.Option(min=1, max=256, help="Threads of the benchmark.")
-    ] = None,
-    iters: Annotated[
-        str | None, typer.Option(help="Length of a timed run, e.g. 20M. [about 0.1 s]")
-    ] = None,
-    pin: Annotated[str | None, typer.Option(help="CPUs to run on: 0, or 0,2, or 1-3.")] = None,
+    budget: options.Budget = "20s",
+    threads: options.Threads = None,
+    iters: options.Iters = None,
+    pin: options.Pin = None,
     json: Annotated[Path | None, typer.Option(help="Write the gap as JSON.")] = None,
 ) -> None:
     """Share the time between A and B out: instructions x cost per instruction, by stage.

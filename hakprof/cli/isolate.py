@@ -9,6 +9,7 @@ import typer
 from hakprof import comparison, stat
 from hakprof import isolate as workflow
 from hakprof.allocators import find_allocator
+from hakprof.cli import options
 from hakprof.cli.progress import progress
 from hakprof.cli.shared import (
     ProgramCommand,
@@ -33,9 +34,7 @@ app = application()
 def isolate(
     *,
     ctx: typer.Context,
-    target: Annotated[
-        str | None, typer.Argument(help="Benchmark, or BENCHMARK:PRESET; see hakprof list.")
-    ] = None,
+    target: options.Target = None,
     switch: Annotated[
         list[str] | None,
         typer.Option(help="Variant of the base, library, or NAME=VALUE. Repeatable."),
@@ -47,26 +46,18 @@ def isolate(
     order: Annotated[
         int, typer.Option(min=1, max=MOST_SWITCHES, help="Most switches of an interaction.")
     ] = workflow.DEFAULT_ORDER,
-    budget: Annotated[str, typer.Option(help="Longest time of the timed runs.")] = "180s",
-    runs: Annotated[int | None, typer.Option(min=1, help="Blocks at most. [160]")] = None,
-    warmup: Annotated[int, typer.Option(min=0, help="Runs before the first that counts.")] = 1,
-    threads: Annotated[
-        int | None, typer.Option(min=1, max=256, help="Threads of the benchmark.")
-    ] = None,
-    iters: Annotated[
-        str | None, typer.Option(help="Length of a timed run, e.g. 20M. [about 0.1 s]")
-    ] = None,
-    pin: Annotated[str | None, typer.Option(help="CPUs to run on: 0, or 0,2, or 1-3.")] = None,
+    budget: options.Budget = "180s",
+    runs: options.Blocks = None,
+    warmup: options.Warmup = 1,
+    threads: options.Threads = None,
+    iters: options.Iters = None,
+    pin: options.Pin = None,
     env: Annotated[
         list[str] | None, typer.Option(help="NAME=VALUE for every arm. Repeatable.")
     ] = None,
-    backend: Annotated[
-        str, typer.Option(help="Count with this one only; see hakprof list. [the best]")
-    ] = "",
-    wall: Annotated[
-        bool, typer.Option("--wall", help="Compare wall time where CPU time would be.")
-    ] = False,
-    timeout: Annotated[str, typer.Option(help="Longest time of one run.")] = "10min",
+    backend: options.Backend = "",
+    wall: options.Wall = False,
+    timeout: options.Timeout = "10min",
     json: Annotated[Path | None, typer.Option(help="Write effects and figures as JSON.")] = None,
     markdown: Annotated[Path | None, typer.Option(help="Write the tables as Markdown.")] = None,
     svg_file: Annotated[Path | None, typer.Option("--svg", help="Write the plot as SVG.")] = None,

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from hakprof import memory as workflow
+from hakprof.cli import options
 from hakprof.cli.progress import progress
 from hakprof.cli.shared import (
     ProgramCommand,
@@ -30,21 +31,15 @@ app = application()
 def memory(
     *,
     ctx: typer.Context,
-    target: Annotated[
-        str | None, typer.Argument(help="Benchmark, or BENCHMARK:PRESET; see hakprof list.")
-    ] = None,
+    target: options.Target = None,
     alloc: Annotated[
         list[str] | None, typer.Option(help="Allocators: names or paths. [hakmem,glibc]")
     ] = None,
-    threads: Annotated[
-        int | None, typer.Option(min=1, max=256, help="Threads of the benchmark.")
-    ] = None,
+    threads: options.Threads = None,
     iters: Annotated[str | None, typer.Option(help="Length of a run, e.g. 20M.")] = None,
-    env: Annotated[
-        list[str] | None, typer.Option(help="NAME=VALUE for the program. Repeatable.")
-    ] = None,
+    env: options.Env = None,
     interval: Annotated[str, typer.Option(help="Time between two looks.")] = "10ms",
-    timeout: Annotated[str, typer.Option(help="Longest time of one run.")] = "10min",
+    timeout: options.Timeout = "10min",
     svg_file: Annotated[Path | None, typer.Option("--svg", help="Write the plot as SVG.")] = None,
     json: Annotated[Path | None, typer.Option(help="Write the report as JSON.")] = None,
 ) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from hakprof.allocators import find_allocator
+from hakprof.cli import options
 from hakprof.cli.progress import progress
 from hakprof.cli.shared import (
     ProgramCommand,
@@ -31,9 +32,7 @@ app = application()
 def record(
     *,
     ctx: typer.Context,
-    target: Annotated[
-        str | None, typer.Argument(help="Benchmark, or BENCHMARK:PRESET; see hakprof list.")
-    ] = None,
+    target: options.Target = None,
     alloc: Annotated[
         str, typer.Option(metavar="NAME", help="Allocator, by name or path.")
     ] = "hakmem",
@@ -54,22 +53,13 @@ def record(
         int,
         typer.Option(metavar="N", min=1, max=100, help="Sampled runs: fewer hide bimodal ones."),
     ] = workflow.PROFILES,
-    threads: Annotated[
-        int | None, typer.Option(metavar="N", min=1, max=256, help="Threads of the benchmark.")
-    ] = None,
+    threads: options.Threads = None,
     iters: Annotated[
         str | None, typer.Option(metavar="N", help="Length of a sampled run, e.g. 200M.")
     ] = None,
-    pin: Annotated[
-        str | None, typer.Option(metavar="CPUS", help="CPUs to run on: 0, or 0,2, or 1-3.")
-    ] = None,
-    env: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME=VALUE", help="Environment of the program. Repeatable."),
-    ] = None,
-    timeout: Annotated[
-        str, typer.Option(metavar="TIME", help="Longest time of one run.")
-    ] = "10min",
+    pin: options.Pin = None,
+    env: options.Env = None,
+    timeout: options.Timeout = "10min",
 ) -> None:
     """Record where a benchmark, or a program behind --, spends time and instructions.
 

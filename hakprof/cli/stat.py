@@ -9,6 +9,7 @@ import typer
 from hakprof import counting
 from hakprof import stat as workflow
 from hakprof.allocators import find_allocator
+from hakprof.cli import options
 from hakprof.cli.progress import progress
 from hakprof.cli.shared import (
     ProgramCommand,
@@ -33,9 +34,7 @@ app = application()
 def stat(
     *,
     ctx: typer.Context,
-    target: Annotated[
-        str | None, typer.Argument(help="Benchmark, or BENCHMARK:PRESET; see hakprof list.")
-    ] = None,
+    target: options.Target = None,
     alloc: Annotated[
         list[str] | None,
         typer.Option(metavar="A,B", help="Allocators, by name or path. Repeatable. [hakmem]"),
@@ -44,26 +43,14 @@ def stat(
         int | None,
         typer.Option(metavar="N", min=1, help="Timed runs of each. [as many as fit in 8 s]"),
     ] = None,
-    warmup: Annotated[
-        int, typer.Option(metavar="N", min=0, help="Runs before the first that counts.")
-    ] = 1,
-    threads: Annotated[
-        int | None, typer.Option(metavar="N", min=1, max=256, help="Threads of the benchmark.")
-    ] = None,
+    warmup: options.Warmup = 1,
+    threads: options.Threads = None,
     iters: Annotated[
         str | None, typer.Option(metavar="N", help="Length of a timed run, e.g. 20M. [about 0.3 s]")
     ] = None,
-    pin: Annotated[
-        str | None, typer.Option(metavar="CPUS", help="CPUs to run on: 0, or 0,2, or 1-3.")
-    ] = None,
-    env: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME=VALUE", help="Environment of the program. Repeatable."),
-    ] = None,
-    backend: Annotated[
-        str,
-        typer.Option(metavar="NAME", help="Count with this one only; see hakprof list. [the best]"),
-    ] = "",
+    pin: options.Pin = None,
+    env: options.Env = None,
+    backend: options.Backend = "",
     simulate: Annotated[
         str,
         typer.Option(metavar="MODEL", help="cache, branch, or both: models of them, by callgrind."),
@@ -72,9 +59,7 @@ def stat(
         bool,
         typer.Option("--counters", help="Also what hakmem counts inside (docs/counters.md)."),
     ] = False,
-    timeout: Annotated[
-        str, typer.Option(metavar="TIME", help="Longest time of one run.")
-    ] = "10min",
+    timeout: options.Timeout = "10min",
     json: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the report as JSON (docs/json.md).")
     ] = None,

@@ -8,6 +8,7 @@ import typer
 
 from hakprof import sweep as workflow
 from hakprof.benchmarks import find_benchmark
+from hakprof.cli import options
 from hakprof.cli.progress import progress
 from hakprof.cli.shared import (
     ProgramCommand,
@@ -48,11 +49,9 @@ def sweep(
         int | None, typer.Option(min=1, help="Runs of each point. [as many as fit]")
     ] = None,
     iters: Annotated[str | None, typer.Option(help="Length of a run, e.g. 4M.")] = None,
-    pin: Annotated[str | None, typer.Option(help="CPUs to run on: 0, or 0,2, or 1-3.")] = None,
-    env: Annotated[
-        list[str] | None, typer.Option(help="NAME=VALUE for the program. Repeatable.")
-    ] = None,
-    timeout: Annotated[str, typer.Option(help="Longest time of one run.")] = "10min",
+    pin: options.Pin = None,
+    env: options.Env = None,
+    timeout: options.Timeout = "10min",
     svg_file: Annotated[Path | None, typer.Option("--svg", help="Write the plot as SVG.")] = None,
     json: Annotated[Path | None, typer.Option(help="Write the sweep as JSON.")] = None,
 ) -> None:

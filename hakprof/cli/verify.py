@@ -7,6 +7,7 @@ import typer
 
 from hakprof.allocators import find_allocator
 from hakprof.benchmarks import all_benchmarks, find_benchmark
+from hakprof.cli import options
 from hakprof.cli.shared import ProgramCommand, application, parse_env, show
 from hakprof.errors import UnprovenError, UsageError
 from hakprof.model import Verdict
@@ -30,9 +31,7 @@ def verify(
         list[str] | None, typer.Argument(help="Its arguments; those with a dash go behind --.")
     ] = None,
     alloc: Annotated[str, typer.Option(help="Allocator: name or path.")] = "hakmem",
-    env: Annotated[
-        list[str] | None, typer.Option(help="NAME=VALUE for the program. Repeatable.")
-    ] = None,
+    env: options.Env = None,
     timeout: Annotated[
         str, typer.Option(help="Stop the program then; its start is judged all the same.")
     ] = "1min",
