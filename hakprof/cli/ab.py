@@ -45,7 +45,9 @@ def ab(
     pin: options.Pin = None,
     env: options.Env = None,
     wall: options.Wall = False,
-    json: Annotated[Path | None, typer.Option(help="Write the comparison as JSON.")] = None,
+    json: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the comparison as JSON.")
+    ] = None,
 ) -> None:
     """Judge one change: --base against --new, and the claim made for it.
 

@@ -37,7 +37,9 @@ def compare(
     target: options.Target = None,
     alloc: Annotated[
         list[str] | None,
-        typer.Option(help="Names or paths; the first is the base. [all that are here]"),
+        typer.Option(
+            metavar="A,B", help="Names or paths; the first is the base. [all that are here]"
+        ),
     ] = None,
     budget: options.Budget = "60s",
     runs: options.Blocks = None,
@@ -49,8 +51,12 @@ def compare(
     backend: options.Backend = "",
     wall: options.Wall = False,
     timeout: options.Timeout = "10min",
-    json: Annotated[Path | None, typer.Option(help="Write the comparison as JSON.")] = None,
-    markdown: Annotated[Path | None, typer.Option(help="Write the verdicts as Markdown.")] = None,
+    json: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the comparison as JSON.")
+    ] = None,
+    markdown: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the verdicts as Markdown.")
+    ] = None,
 ) -> None:
     """Compare allocators on a benchmark, or on a program behind --.
 

@@ -34,7 +34,9 @@ def gap(
     threads: options.Threads = None,
     iters: options.Iters = None,
     pin: options.Pin = None,
-    json: Annotated[Path | None, typer.Option(help="Write the gap as JSON.")] = None,
+    json: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the gap as JSON.")
+    ] = None,
 ) -> None:
     """Share the time between A and B out: instructions x cost per instruction, by stage.
 

@@ -21,7 +21,9 @@ app = application()
 def health(
     *,
     profiles: Annotated[list[str] | None, typer.Argument(help="Profiles to examine. [all]")] = None,
-    json: Annotated[Path | None, typer.Option(help="Write the checks as JSON.")] = None,
+    json: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the checks as JSON.")
+    ] = None,
 ) -> None:
     """Examine profiles: named sets of hakmem's switches, used as --alloc hakmem@PROFILE.
 

@@ -58,9 +58,15 @@ def isolate(
     backend: options.Backend = "",
     wall: options.Wall = False,
     timeout: options.Timeout = "10min",
-    json: Annotated[Path | None, typer.Option(help="Write effects and figures as JSON.")] = None,
-    markdown: Annotated[Path | None, typer.Option(help="Write the tables as Markdown.")] = None,
-    svg_file: Annotated[Path | None, typer.Option("--svg", help="Write the plot as SVG.")] = None,
+    json: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write effects and figures as JSON.")
+    ] = None,
+    markdown: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the tables as Markdown.")
+    ] = None,
+    svg_file: Annotated[
+        Path | None, typer.Option("--svg", metavar="FILE", help="Write the plot as SVG.")
+    ] = None,
 ) -> None:
     """Turn switches on and off in all combinations and tell what each costs.
 

@@ -21,11 +21,18 @@ def matrix(
     *,
     file: Annotated[Path, typer.Argument(help="TOML file: allocators and cells.")],
     results: Annotated[
-        Path | None, typer.Option(help="Folder of the finished comparisons. [FILE.results]")
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Folder of the finished comparisons. [FILE.results]"),
     ] = None,
-    html: Annotated[Path | None, typer.Option(help="Write one page with plots.")] = None,
-    markdown: Annotated[Path | None, typer.Option(help="Write the verdicts as Markdown.")] = None,
-    json: Annotated[Path | None, typer.Option(help="Write everything as JSON.")] = None,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write one page with plots.")
+    ] = None,
+    markdown: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the verdicts as Markdown.")
+    ] = None,
+    json: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write everything as JSON.")
+    ] = None,
 ) -> None:
     """Run many comparisons from one file; what is finished is kept and not run again.
 

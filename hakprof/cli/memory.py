@@ -33,15 +33,20 @@ def memory(
     ctx: typer.Context,
     target: options.Target = None,
     alloc: Annotated[
-        list[str] | None, typer.Option(help="Allocators: names or paths. [hakmem,glibc]")
+        list[str] | None,
+        typer.Option(metavar="A,B", help="Allocators: names or paths. [hakmem,glibc]"),
     ] = None,
     threads: options.Threads = None,
     iters: Annotated[str | None, typer.Option(help="Length of a run, e.g. 20M.")] = None,
     env: options.Env = None,
     interval: Annotated[str, typer.Option(help="Time between two looks.")] = "10ms",
     timeout: options.Timeout = "10min",
-    svg_file: Annotated[Path | None, typer.Option("--svg", help="Write the plot as SVG.")] = None,
-    json: Annotated[Path | None, typer.Option(help="Write the report as JSON.")] = None,
+    svg_file: Annotated[
+        Path | None, typer.Option("--svg", metavar="FILE", help="Write the plot as SVG.")
+    ] = None,
+    json: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the report as JSON.")
+    ] = None,
 ) -> None:
     """Show where a program's memory goes, allocator by allocator.
 

@@ -42,7 +42,8 @@ def sweep(
         str, typer.Option(help="Option of the benchmark to go through: ws=400,8k; min,max=16,64.")
     ] = "",
     alloc: Annotated[
-        list[str] | None, typer.Option(help="Allocators: names or paths. [hakmem,glibc]")
+        list[str] | None,
+        typer.Option(metavar="A,B", help="Allocators: names or paths. [hakmem,glibc]"),
     ] = None,
     budget: Annotated[str, typer.Option(help="Longest time of the runs.")] = "120s",
     runs: Annotated[
@@ -52,8 +53,12 @@ def sweep(
     pin: options.Pin = None,
     env: options.Env = None,
     timeout: options.Timeout = "10min",
-    svg_file: Annotated[Path | None, typer.Option("--svg", help="Write the plot as SVG.")] = None,
-    json: Annotated[Path | None, typer.Option(help="Write the sweep as JSON.")] = None,
+    svg_file: Annotated[
+        Path | None, typer.Option("--svg", metavar="FILE", help="Write the plot as SVG.")
+    ] = None,
+    json: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the sweep as JSON.")
+    ] = None,
 ) -> None:
     """Vary one thing and see where throughput ends, and what holds it back.
 
