@@ -7,7 +7,7 @@ An allocator that hakprof knows by name is one file, `data/peers/NAME.toml`:
     install           how to get it, in words
     native            true if it is installed inside this package
     preloaded         false for the C library's own, which needs no preload
-    variants          pattern of further builds, chosen as NAME:VARIANT
+    variants          pattern of further builds, chosen as NAME:VARIANT, or NAME:ONE+OTHER
     private           allocation functions that no other allocator takes over, such as mi_malloc
     version_pattern   regular expression, over the library's bytes, whose group is the version
     version_function  function without arguments that returns the version, a text or a number
@@ -93,7 +93,11 @@ def find_allocator(name_or_path: str) -> Allocator:
         raise _unknown(name_or_path)
     if not peer.preloaded and not variant:
         return Allocator(name=name, library=None, version=_version(peer, None))
-    path = _variant_path(peer, variant) if variant else next(_candidates(peer), None)
+    if variant:
+        variant = _built(peer, variant)
+        built = _native_libraries() / peer.variants.replace("*", variant)
+        return _allocator(f"{name}:{variant}", built, peer)
+    path = next(_candidates(peer), None)
     if path is None:
         raise UsageError(f"allocator {name_or_path!r} is not on this machine", advice=peer.install)
     return _allocator(name_or_path, path, peer)
@@ -156,15 +160,26 @@ def _variant_of(library: Path, peer: Peer) -> str:
     return library.name.removeprefix(before).removesuffix(after)
 
 
-def _variant_path(peer: Peer, variant: str) -> Path:
-    if variant not in _variants(peer):
-        near = difflib.get_close_matches(variant, _variants(peer), n=1)
-        there = ", ".join(_variants(peer)) or "none"
+def _built(peer: Peer, variant: str) -> str:
+    """The name of the library that has the parts of `variant`, which may stand in any order."""
+    parts = variant.split("+")
+    built = {frozenset(name.split("+")): name for name in _variants(peer)}
+    known = sorted(frozenset().union(*built))
+    if unknown := [part for part in parts if part not in known]:
+        near = difflib.get_close_matches(unknown[0], known, n=1)
+        there = ", ".join(known) or "none"
         raise UsageError(
-            f"{peer.name} has no variant {variant!r} here",
+            f"{peer.name} has no variant {unknown[0]!r} here",
             advice=f"did you mean '{peer.name}:{near[0]}'?" if near else f"there are: {there}",
         )
-    return _native_libraries() / peer.variants.replace("*", variant)
+    if len(set(parts)) < len(parts):
+        raise UsageError(f"{peer.name}:{variant} names a variant twice")
+    if frozenset(parts) not in built:
+        raise UsageError(
+            f"no library of {peer.name} is {' and '.join(parts)} at once",
+            advice=f"there are: {', '.join(sorted(built.values()))}",
+        )
+    return built[frozenset(parts)]
 
 
 def _native_libraries() -> Path:

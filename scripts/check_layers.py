@@ -41,6 +41,8 @@ C_LAYERS = (
         "size_class",
         "base",
         "region_header",
+        "registry",
+        "thread_stats",
         "lock",
         "class_map",
         "meta",

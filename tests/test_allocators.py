@@ -92,6 +92,13 @@ def test_configuration_of_the_loader_is_followed(tmp_path: Path) -> None:
     assert set(allocators._configured(main)) == {"/a", "/b"}  # noqa: SLF001 - its only parser
 
 
+def test_parts_of_a_variant_stand_in_any_order() -> None:
+    found = allocators.find_allocator("hakmem:stats+header")
+    assert found.name == "hakmem:header+stats"
+    assert found.library is not None
+    assert found.library.name == "libhakmem-header+stats.so"
+
+
 @pytest.mark.parametrize(
     ("name", "said"),
     [
@@ -101,6 +108,11 @@ def test_configuration_of_the_loader_is_followed(tmp_path: Path) -> None:
         ("", "any library by its path"),
         ("hakmem:nosuch", "has no variant 'nosuch'"),
         ("mimalloc:secure", "has no variant 'secure'"),
+        ("hakmem:heder", "did you mean 'hakmem:header'?"),
+        ("hakmem:header+nosuch", "has no variant 'nosuch'"),
+        ("hakmem:header+", "has no variant ''"),
+        ("hakmem:header+header", "names a variant twice"),
+        ("hakmem:counters+header", "no library of hakmem is counters and header at once"),
         ("./nosuch.so", "No such file"),
         ("/", "not a regular file"),
         ("/dev/zero", "not a regular file"),

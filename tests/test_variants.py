@@ -9,7 +9,13 @@ from pathlib import Path
 import pytest
 
 SOURCES = Path(__file__).resolve().parent.parent / "core"
-VARIANT_FILES = ("region_header.h",)
+VARIANT_FILES = (
+    "region_header.h",
+    "registry.h",
+    "registry.c",
+    "thread_stats.h",
+    "thread_stats.c",
+)
 FLAGS = [
     *("-std=gnu11", "-O2", "-fPIC", "-shared", "-pthread", "-fvisibility=hidden", "-fno-plt"),
     *("-fno-builtin-malloc", "-fno-builtin-calloc", "-fno-builtin-realloc", "-fno-builtin-free"),
@@ -27,6 +33,17 @@ WITHOUT_VARIANTS = """
 #define hk_header_check(block, code) ((void)0)
 #define hk_header_next_batch(batch) NULL
 #define hk_header_set_next_batch(batch, next) ((void)0)
+#define hk_registry_on 0
+#define hk_registry_code_of(address) 0
+#define hk_registry_set(address, units, code) true
+#define hk_registry_change(address, code) ((void)0)
+#define hk_registry_locks(visit) ((void)0)
+enum hk_stats_count { HK_STATS_ALLOC, HK_STATS_FREE };
+#define hk_stats_on 0
+#define HK_STATS_COUNTS 0
+#define hk_stats_fold(counted) ((void)0)
+#define hk_stats_add(sums, counted) ((void)0)
+#define hk_stats_or(counted, which, derived) (derived)
 """
 
 

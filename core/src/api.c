@@ -49,6 +49,7 @@ static void *alloc_run(size_t size, bool *zeroed) {
         block = hk_slab_start(run);
     }
     hk_on_alloc_run(size, (size_t)units << HK_UNIT_SHIFT);
+    hk_cache_count(HK_STATS_ALLOC);
     return block;
 }
 
@@ -58,6 +59,7 @@ static void *alloc_large(size_t size, size_t alignment, bool *zeroed) {
     void *block = hk_large_alloc(size, alignment, zeroed);
     if (block) {
         hk_on_alloc_large(size, size);
+        hk_cache_count(HK_STATS_ALLOC);
     }
     return block;
 }
@@ -98,6 +100,7 @@ static HK_NOINLINE void *alloc_refill(size_t cls, size_t size) {
         return no_memory();
     }
     hk_on_alloc_refilled((unsigned)cls, size);
+    hk_cache_count(HK_STATS_ALLOC);
     return tiny_region_id_write_header(block, cls);
 }
 
@@ -191,6 +194,9 @@ static void free_run(void *block) {
 static HK_NOINLINE void free_slow(void *block) {
     unsigned code = hk_code_of(block);
     hk_header_check(block, code);
+    if (code != HK_CODE_NONE) {
+        hk_cache_count(HK_STATS_FREE);
+    }
     if (code != HK_CODE_NONE && code < HK_CLASSES) {
         hk_cache_overflow(code, block);
         return;

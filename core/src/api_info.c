@@ -27,8 +27,8 @@ static struct hak_stats read_all(void) {
     size_t run_bytes = super.run_bytes - cache.run_bytes;
     size_t live_blocks = slab.blocks - free_blocks + super.runs - cache.runs + large.blocks;
     return (struct hak_stats){
-        .allocs = cache.frees + live_blocks,
-        .frees = cache.frees,
+        .allocs = hk_stats_or(cache.counted, HK_STATS_ALLOC, cache.frees + live_blocks),
+        .frees = hk_stats_or(cache.counted, HK_STATS_FREE, cache.frees),
         .live_bytes = small_bytes + run_bytes + large.bytes,
         .cached_bytes = super.used - run_bytes - small_bytes + large.cached,
         .dirty_bytes = super.dirty + large.cached,

@@ -48,7 +48,7 @@ static bool init_window(void) {
 }
 
 bool hk_class_map_init(void) {
-    if (hk_class_map != code_of_null) {
+    if (hk_registry_on || hk_class_map != code_of_null) {
         return true;
     }
     if (!address_space_is_limited()) {
@@ -74,6 +74,9 @@ static bool make_writable(size_t chunk) {
 }
 
 bool hk_class_map_set(const void *address, size_t units, uint8_t code) {
+    if (hk_registry_on) {
+        return hk_registry_set(address, units, code);
+    }
     if (!hk_class_map_init()) {
         return false;
     }

@@ -9,12 +9,14 @@
 #define HK_CLASS_MAP_H
 
 #include "base.h"
+#include "registry.h"
 
 /* Indexed by address >> HK_UNIT_SHIFT. Valid for NULL even before hk_class_map_init. */
 extern uint8_t *hk_class_map __attribute__((visibility("hidden")));
 
 HK_INLINE unsigned hk_code_of(const void *address) {
-    return hk_class_map[(uintptr_t)address >> HK_UNIT_SHIFT];
+    return hk_registry_on ? hk_registry_code_of(address)
+                          : hk_class_map[(uintptr_t)address >> HK_UNIT_SHIFT];
 }
 
 /* False: no address space, or no memory. Done by whoever needs the map first. */
@@ -25,7 +27,11 @@ bool hk_class_map_set(const void *address, size_t units, uint8_t code);
 
 /* The same for one unit that had a code before. */
 HK_INLINE void hk_class_map_change(const void *address, uint8_t code) {
-    hk_class_map[(uintptr_t)address >> HK_UNIT_SHIFT] = code;
+    if (hk_registry_on) {
+        hk_registry_change(address, code);
+    } else {
+        hk_class_map[(uintptr_t)address >> HK_UNIT_SHIFT] = code;
+    }
 }
 
 #endif

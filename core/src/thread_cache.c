@@ -144,6 +144,7 @@ static void end_thread(void *record) {
     struct hk_thread *thread = record;
     (void)flush(thread);
     hk_on_thread_exiting(&hk_tls.own);
+    hk_stats_fold(hk_tls.counted);
     hk_tls.thread = &dead;
     unregister(thread);
     memset(hk_tls.room, 0, sizeof hk_tls.room);
@@ -411,6 +412,7 @@ static size_t walk(const void *list, unsigned cls) {
 static void count_thread(const struct hk_thread *thread, struct hk_cache_stats *stats) {
     stats->threads++;
     stats->frees += frees_of(thread);
+    hk_stats_add(stats->counted, thread->tls->counted);
     stats->runs += thread->run_count;
     stats->run_bytes += thread->run_bytes;
     hk_on_seen_runs(-thread->run_count); /* SuperSlabs take them for live */
@@ -432,6 +434,7 @@ struct hk_cache_stats hk_cache_stats(void) {
     }
     hk_superslab_locks(hk_visit_unlock);
     stats.frees += __atomic_load_n(&other_frees, __ATOMIC_RELAXED);
+    hk_stats_add(stats.counted, hk_stats_totals);
     hk_unlock(&registry_lock);
     return stats;
 }
@@ -450,6 +453,9 @@ static void visit_locks(hk_lock_visitor *visit) {
     hk_slab_locks(visit);
     hk_superslab_locks(visit);
     hk_large_locks(visit);
+    if (hk_registry_on) {
+        hk_registry_locks(visit);
+    }
     hk_meta_locks(visit);
 }
 
@@ -493,6 +499,7 @@ static void forget_other_threads(void) {
         }
         *link = thread->next;
         other_frees += thread->frees;
+        hk_stats_fold(thread->tls->counted);
         granted_bytes -= thread->limit_bytes;
         thread->next = unused;
         unused = thread;

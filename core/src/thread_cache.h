@@ -14,6 +14,7 @@
 #include "events.h"
 #include "region_header.h"
 #include "size_class.h"
+#include "thread_stats.h"
 
 struct hk_thread;
 
@@ -22,8 +23,9 @@ struct hk_thread;
 struct hk_tls {
     void *head[HK_CODES];
     uint16_t room[HK_HEADER_CODES];
-    struct hk_thread *thread; /* the rest of it; NULL: none yet */
-    struct hk_block *own;     /* where it counts, in a library with counters */
+    struct hk_thread *thread;          /* the rest of it; NULL: none yet */
+    struct hk_block *own;              /* where it counts, in a library with counters */
+    uint64_t counted[HK_STATS_COUNTS]; /* in the variant `stats` */
 };
 
 extern _Thread_local struct hk_tls hk_tls
@@ -67,6 +69,14 @@ HK_INLINE struct hk_block *hk_tls_own_block(uintptr_t offset) {
     return own;
 }
 
+/* Adds one to a count of the variant `stats`. */
+#define HK_TLS_COUNT(offset, which)                                                                \
+    __asm__ volatile("addq $1, %%fs:%c1(%0)"                                                       \
+                     :                                                                             \
+                     : "r"(offset),                                                                \
+                       "i"(offsetof(struct hk_tls, counted) + (which) * sizeof(uint64_t))          \
+                     : "memory", "cc")
+
 /* Takes one from the room of a class; jumps to `none` if there was none: it then reads 65535. */
 /* NOLINTBEGIN(bugprone-macro-parentheses): a label cannot stand in them */
 #define HK_TLS_TAKE_ROOM(offset, cls, none)                                                        \
@@ -102,6 +112,8 @@ HK_INLINE struct hk_block *hk_tls_own_block(uintptr_t offset) {
     return hk_tls.own;
 }
 
+#define HK_TLS_COUNT(offset, which) ((void)(offset), (void)hk_tls.counted[which]++)
+
 #define HK_TLS_TAKE_ROOM(offset, cls, none)                                                        \
     if ((void)(offset), HK_UNLIKELY(hk_tls.room[cls]-- == 0)) {                                    \
         goto none;                                                                                 \
@@ -114,12 +126,23 @@ HK_INLINE struct hk_block *hk_cache_own_block(void) {
     return hk_counters_on ? hk_tls_own_block(hk_tls_offset()) : NULL;
 }
 
+/* Another allocation or free than those of hk_cache_pop and hk_cache_push: the variant `stats`. */
+HK_INLINE void hk_cache_count(enum hk_stats_count which) {
+    if (hk_stats_on) {
+        hk_tls.counted[which]++;
+        hk_stats_fold(hk_tls.counted);
+    }
+}
+
 /* Takes a block off the thread's list, NULL if it is empty. */
 HK_INLINE void *hk_cache_pop(size_t cls) {
     uintptr_t offset = hk_tls_offset();
     void *block = hk_tls_head_to_return(offset, cls);
     if (HK_LIKELY(block != NULL)) {
         hk_tls_set_head(offset, cls, hk_next(block));
+        if (hk_stats_on) {
+            HK_TLS_COUNT(offset, HK_STATS_ALLOC);
+        }
     }
     return block;
 }
@@ -130,6 +153,9 @@ HK_INLINE bool hk_cache_push(size_t cls, void *block) {
     HK_TLS_TAKE_ROOM(offset, cls, no_room);
     hk_set_next(block, hk_tls_head(offset, cls));
     hk_tls_set_head(offset, cls, block);
+    if (hk_stats_on) {
+        HK_TLS_COUNT(offset, HK_STATS_FREE);
+    }
     return true;
 no_room:
     return false;
@@ -157,6 +183,7 @@ bool hk_cache_trim(void);
 
 struct hk_cache_stats {
     uint64_t frees;                     /* on every path, since the start */
+    uint64_t counted[HK_STATS_COUNTS];  /* the same, and allocations, in the variant `stats` */
     size_t listed_blocks, listed_bytes; /* in the lists of threads */
     size_t runs, run_bytes;             /* kept by threads */
     size_t threads;
