@@ -213,7 +213,9 @@ def _plt_stubs(image: ElfImage) -> tuple[Addresses, Ints, bytes]:
         return np.empty(0, np.uint64), np.empty(0, np.int64), b""
     index = (_rows(image, relocations, RELOCATION)["info"] >> np.uint64(32)).astype(np.int64)
     table = _rows(image, symbols, SYMBOL)
-    starts = plt.address + skip + PLT_STUB_BYTES * np.arange(index.size)
+    # Wraps as addresses do: a broken file may claim any address.
+    first = np.uint64((plt.address + skip) % (1 << 64))
+    starts = first + np.uint64(PLT_STUB_BYTES) * np.arange(index.size, dtype=np.uint64)
     good = (index > 0) & (index < table.size) & (starts < plt.address + plt.size)
     names = table["name"][index[good]].astype(np.int64)
     return starts[good].astype(np.uint64), names, _strings(image, symbols)
