@@ -6,7 +6,9 @@ docs/experiments/NAME.toml says what is claimed, and which commands of hakprof a
     [runs]            name -> command, without `hakprof`: one of compare and isolate
     [[claims]]        text        the claim in words
                       run, arm    whose figure it is about
-                      figure      `speed`: base cost / cost; or a metric, net of the harness
+                      figure      `speed`: base cost / cost; a metric, net of the harness; or of
+                                  isolate `effect_ns`, `effect_instructions`, where arm is the
+                                  name of the effect, such as "header x registry"
                       times       what the figure is multiplied by: 2 for an allocation and its free
                       minus, over another arm, whose figure is subtracted or divided by
                       low, high   the range in which the result is claimed to lie
@@ -35,7 +37,7 @@ from hakprof.cli.main import main as hakprof
 from hakprof.comparison import ComparisonReport
 from hakprof.environment import Machine
 from hakprof.errors import HakprofError, InputError
-from hakprof.isolate import IsolateReport
+from hakprof.isolate import Effect, IsolateReport
 from hakprof.metrics import METRICS, TITLES
 from hakprof.model import Absent
 from hakprof.stats import Ratio
@@ -43,6 +45,7 @@ from hakprof.units import show_bytes, show_number, show_range
 
 FOLDER = Path(__file__).resolve().parent.parent / "docs" / "experiments"
 SPEED = "speed"
+EFFECTS = {"effect_ns": "ns/op", "effect_instructions": "instructions/op"}
 OUTCOMES = {
     ClaimOutcome.CONFIRMED: "confirmed",
     ClaimOutcome.REFUTED: "refuted",
@@ -82,6 +85,7 @@ class Done:
     command: str
     printed: str
     comparison: ComparisonReport
+    effects: Mapping[str, Effect]  # of isolate, by name
 
 
 def main(names: list[str]) -> int:
@@ -129,10 +133,10 @@ def run(words: str) -> Done:
             raise HakprofError(f"`hakprof {words}` ended with exit code {code}")
         data = json.loads(document.read_text(encoding="utf-8"))
     if data["schema"] == isolate.SCHEMA:
-        comparison = records.from_json(IsolateReport, data).comparison
-    else:
-        comparison = records.from_json(ComparisonReport, data)
-    return Done(words, printed.getvalue(), comparison)
+        report = records.from_json(IsolateReport, data)
+        effects = {" x ".join(effect.switches): effect for effect in report.effects}
+        return Done(words, printed.getvalue(), report.comparison, effects)
+    return Done(words, printed.getvalue(), records.from_json(ComparisonReport, data), {})
 
 
 def page(experiment: Experiment, done: Mapping[str, Done], command: str) -> Iterator[str]:
@@ -150,7 +154,7 @@ def page(experiment: Experiment, done: Mapping[str, Done], command: str) -> Iter
     yield "| claimed | measured, 95 % | verdict |"
     yield "|---|---|---|"
     for claim in experiment.claims:
-        measured = measure(claim, done[claim.run].comparison)
+        measured = measure(claim, done[claim.run])
         if isinstance(measured, str):
             yield f"| {claim.text} | {measured} | **{OUTCOMES[ClaimOutcome.CANNOT_TELL]}** |"
             continue
@@ -169,18 +173,26 @@ def describe(machine: Machine) -> str:
     return ", ".join([*words, f"Linux {machine.kernel}", machine.libc])
 
 
-def measure(claim: Expectation, comparison: ComparisonReport) -> Ratio | str:
+def measure(claim: Expectation, done: Done) -> Ratio | str:
     """The claim's figure with its interval, or why there is none."""
+    comparison = done.comparison
+    if claim.figure in EFFECTS:
+        return effect(claim, done.effects.get(claim.arm))
     if claim.figure == SPEED:
         row = next((row for row in comparison.rows if row.arm == claim.arm), None)
-        if row is None or row.speed is None:
-            return comparison.excluded.get(claim.arm, "too few blocks")
-        return row.speed
+        speed = row.speed if row else None
+        return speed or comparison.excluded.get(claim.arm, "too few blocks")
     found = figure(claim, claim.arm, comparison)
     if isinstance(found, str) or not (other := claim.minus or claim.over):
         return found
     beside = figure(claim, other, comparison)
     return beside if isinstance(beside, str) else combined(found, beside, claim)
+
+
+def effect(claim: Expectation, found: Effect | None) -> Ratio | str:
+    """What a switch, or several beyond the sum of theirs, cost."""
+    shift = found and (found.time if claim.figure == "effect_ns" else found.instructions)
+    return Ratio(shift.value, shift.low, shift.high) if shift else "not measured here"
 
 
 def combined(found: Ratio, beside: Ratio, claim: Expectation) -> Ratio | str:
@@ -213,6 +225,8 @@ def show(claim: Expectation, measured: Ratio) -> str:
     numbers = f"{show_number(measured.low)} .. {show_number(measured.high)}"
     if claim.figure == SPEED:
         return f"{numbers} times the speed"
+    if claim.figure in EFFECTS:
+        return f"{numbers} {EFFECTS[claim.figure]}"
     title = TITLES[claim.figure] + (f", {claim.times:g} ops" if claim.times != 1 else "")
     if claim.over:
         return f"{numbers} times {claim.over} ({title})"
