@@ -47,6 +47,10 @@ size_t hak_stats_read(struct hak_stats *stats, size_t size);
 /* Writes the configuration as it took effect to a descriptor, one `NAME=value` a line. */
 void hak_config_print(int fd);
 
+/* In a library that learns (docs/variants.md): writes what it knows of each call site, a line each,
+ * to a descriptor. Returns 0, or ENOSYS in a library that does not. Not for signal handlers. */
+int hak_learn_print(int fd);
+
 /* In a library built with counters (docs/counters.md): writes them as one JSON document to `path`,
  * whole or not at all; NULL: to a numbered file beside the one that HAKMEM_COUNTERS names. Returns
  * 0 or an errno value, ENOSYS in a library without counters. Not for signal handlers. */

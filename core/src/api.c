@@ -7,6 +7,7 @@
 #include "config.h"
 #include "events.h"
 #include "large.h"
+#include "learn.h"
 #include "os.h"
 #include "region_header.h"
 #include "superslab.h"
@@ -20,23 +21,35 @@
 enum {
     /* realloc keeps a block that is at most this many times too large. */
     KEEP_FACTOR = 2,
-    /* A block that grows gets this part more than was asked for, so that the next steps stay. */
-    GROWTH_PART = 8,
+    /* A block that grows a little grows by this part at least, so that the next steps stay. */
+    GROWTH_PART = 4,
+    /* Bytes of a small block that are not the program's, in variants. */
+    BLOCK_OVERHEAD = HK_HEADER_BYTES + HK_SECURE_BYTES,
 };
-#define RUN_MAX ((size_t)HK_RUN_MAX_UNITS << HK_UNIT_SHIFT)
+#define RUN_MAX (((size_t)HK_RUN_MAX_UNITS << HK_UNIT_SHIFT) - HK_SECURE_BYTES)
 
 __attribute__((constructor(101))) static void start(void) {
     hk_config_read();
     (void)hk_class_map_init();
+    if (hk_secure_on && hk_config.zero_on_free) {
+        hk_secure_zero_on_free();
+    }
     hk_cache_start();
+    if (hk_learn_on) {
+        hk_learn_start();
+    }
     hk_on_process_started();
 }
 
 /* --- allocation ------------------------------------------------------------------------------- */
 
+HK_INLINE unsigned units_of(size_t size) {
+    return (unsigned)((size + HK_SECURE_BYTES + HK_UNIT - 1) >> HK_UNIT_SHIFT);
+}
+
 static void *alloc_run(size_t size, bool *zeroed) {
     hk_on_early(HK_EARLY_SIZE_RUN);
-    unsigned units = (unsigned)((size + HK_UNIT - 1) >> HK_UNIT_SHIFT);
+    unsigned units = units_of(size);
     void *block = hk_cache_take_run(units);
     *zeroed = false;
     if (!block) {
@@ -48,6 +61,7 @@ static void *alloc_run(size_t size, bool *zeroed) {
         *zeroed = stage != HK_STAGE_RECYCLED;
         block = hk_slab_start(run);
     }
+    hk_secure_run_given(block, (size_t)units << HK_UNIT_SHIFT);
     hk_on_alloc_run(size, (size_t)units << HK_UNIT_SHIFT);
     hk_cache_count(HK_STATS_ALLOC);
     return block;
@@ -55,8 +69,8 @@ static void *alloc_run(size_t size, bool *zeroed) {
 
 static void *alloc_large(size_t size, size_t alignment, bool *zeroed) {
     hk_on_early(HK_EARLY_SIZE_LARGE);
-    hk_cache_tick();
     void *block = hk_large_alloc(size, alignment, zeroed);
+    hk_cache_tick();
     if (block) {
         hk_on_alloc_large(size, size);
         hk_cache_count(HK_STATS_ALLOC);
@@ -78,16 +92,44 @@ static HK_COLD void *no_memory(void) {
     return NULL;
 }
 
-static HK_NOINLINE void *alloc_big(size_t size, size_t alignment, bool *zeroed) {
-    if (HK_UNLIKELY(size > PTRDIFF_MAX)) {
-        hk_on_early(HK_EARLY_SIZE_ABSURD);
-        return no_memory();
-    }
+/* From the layers below, which give back what they can when the system refuses. */
+static void *obtain_big(size_t size, size_t alignment, bool *zeroed) {
     void *block = try_big(size, alignment, zeroed);
     if (!block && hk_cache_trim()) {
         block = try_big(size, alignment, zeroed);
     }
+    return block;
+}
+
+/* From the call site's own free blocks, if there are any (variant `learn`). */
+static void *alloc_at_site(size_t size, size_t alignment, bool *zeroed, struct hk_site site) {
+    struct hk_learn_visit visit;
+    void *block = hk_learn_reuse(site, size, alignment, &visit);
+    if (block) {
+        *zeroed = false;
+        hk_cache_count(HK_STATS_ALLOC);
+        return block;
+    }
+    block = obtain_big(size, alignment, zeroed);
+    hk_learn_mapped(&visit, block, size, block && *zeroed);
+    return block;
+}
+
+static HK_NOINLINE void *alloc_big(size_t size, size_t alignment, bool *zeroed,
+                                   struct hk_site site) {
+    if (HK_UNLIKELY(size > PTRDIFF_MAX)) {
+        hk_on_early(HK_EARLY_SIZE_ABSURD);
+        return no_memory();
+    }
+    void *block = hk_learn_on ? alloc_at_site(size, alignment, zeroed, site)
+                              : obtain_big(size, alignment, zeroed);
     return block ? block : no_memory();
+}
+
+/* A block of a class goes to the program. */
+HK_INLINE void *hand_out(void *block, size_t cls) {
+    hk_secure_given(block);
+    return tiny_region_id_write_header(block, cls);
 }
 
 /* A block of a class whose list may be empty. */
@@ -101,28 +143,28 @@ static HK_NOINLINE void *alloc_refill(size_t cls, size_t size) {
     }
     hk_on_alloc_refilled((unsigned)cls, size);
     hk_cache_count(HK_STATS_ALLOC);
-    return tiny_region_id_write_header(block, cls);
+    return hand_out(block, cls);
 }
 
 HK_INLINE void *alloc_of_class(size_t cls, size_t size) {
     void *block = hk_cache_pop(cls);
     if (HK_LIKELY(block != NULL)) {
         hk_on_alloc_hit(hk_cache_own_block(), cls, size);
-        return tiny_region_id_write_header(block, cls);
+        return hand_out(block, cls);
     }
     return alloc_refill(cls, size);
 }
 
-static HK_NOINLINE void *alloc_beyond_classes(size_t size) {
+static HK_NOINLINE void *alloc_beyond_classes(size_t size, struct hk_site site) {
     bool zeroed;
-    return alloc_big(size, HK_UNIT, &zeroed);
+    return alloc_big(size, HK_UNIT, &zeroed, site);
 }
 
 /* Beyond the classes in steps of 16, which are the first test of malloc. */
-static HK_NOINLINE void *alloc_coarse(size_t size) {
-    return HK_LIKELY(size <= HK_SMALL_MAX - HK_HEADER_BYTES)
-               ? alloc_of_class(hk_class_coarse(size + HK_HEADER_BYTES), size)
-               : alloc_beyond_classes(size);
+static HK_NOINLINE void *alloc_coarse(size_t size, struct hk_site site) {
+    return HK_LIKELY(size <= HK_SMALL_MAX - BLOCK_OVERHEAD)
+               ? alloc_of_class(hk_class_coarse(size + BLOCK_OVERHEAD), size)
+               : alloc_beyond_classes(size, site);
 }
 
 /* malloc's list is empty; that of malloc(0) always is. */
@@ -131,29 +173,44 @@ static HK_NOINLINE void *alloc_fine_slow(size_t size) {
         hk_on_early(HK_EARLY_SIZE_ZERO);
         return alloc_of_class(1, size);
     }
-    return alloc_refill(hk_class_fine(size + HK_HEADER_BYTES), size);
+    return alloc_refill(hk_class_fine(size + BLOCK_OVERHEAD), size);
 }
 
-HK_INLINE void *alloc(size_t size) {
-    if (HK_UNLIKELY(size > HK_FINE_MAX - HK_HEADER_BYTES)) {
-        return alloc_coarse(size);
+/* From the thread's list of one of the classes in steps of 16; NULL: the slow way. */
+HK_INLINE void *alloc_fast(size_t size) {
+    if (HK_UNLIKELY(size > HK_FINE_MAX - BLOCK_OVERHEAD)) {
+        return NULL;
     }
-    size_t cls = hk_class_fine(size + HK_HEADER_BYTES);
+    size_t cls = hk_class_fine(size + BLOCK_OVERHEAD);
     void *block = hk_cache_pop(cls);
-    if (HK_UNLIKELY(block == NULL)) {
-        return alloc_fine_slow(size);
+    if (HK_LIKELY(block != NULL)) {
+        hk_on_alloc_hit(hk_cache_own_block(), cls, size);
+        (void)hand_out(block, cls);
     }
-    hk_on_alloc_hit(hk_cache_own_block(), cls, size);
-    return tiny_region_id_write_header(block, cls);
+    return block;
 }
 
+HK_INLINE void *alloc_slow(size_t size, struct hk_site site) {
+    return size > HK_FINE_MAX - BLOCK_OVERHEAD ? alloc_coarse(size, site) : alloc_fine_slow(size);
+}
+
+HK_INLINE void *alloc(size_t size, struct hk_site site) {
+    void *block = alloc_fast(size);
+    return HK_LIKELY(block != NULL) ? block : alloc_slow(size, site);
+}
+
+/* Where the program called the entry point that this stands in. */
+#define HERE hk_site_of(__builtin_return_address(0))
+
+/* Not by alloc: the site must not be fetched on the fast path. */
 HK_EXPORT void *malloc(size_t size) {
-    return alloc(size);
+    void *block = alloc_fast(size);
+    return HK_LIKELY(block != NULL) ? block : alloc_slow(size, HERE);
 }
 
 HK_EXPORT void *hak_alloc_at(size_t size, const void *site) {
     (void)site;
-    return alloc(size);
+    return alloc(size, hk_site_of(site));
 }
 
 HK_EXPORT void *calloc(size_t count, size_t size) {
@@ -164,8 +221,8 @@ HK_EXPORT void *calloc(size_t count, size_t size) {
         return no_memory();
     }
     hk_on_calloc();
-    void *block =
-        bytes <= HK_SMALL_MAX - HK_HEADER_BYTES ? alloc(bytes) : alloc_big(bytes, HK_UNIT, &zeroed);
+    void *block = bytes <= HK_SMALL_MAX - BLOCK_OVERHEAD ? alloc(bytes, HERE)
+                                                         : alloc_big(bytes, HK_UNIT, &zeroed, HERE);
     if (block && !zeroed) {
         memset(block, 0, bytes);
     }
@@ -174,18 +231,21 @@ HK_EXPORT void *calloc(size_t count, size_t size) {
 
 /* --- free ------------------------------------------------------------------------------------- */
 
-static struct hk_slab *run_at(void *block, const char *caller) {
-    struct hk_slab *run = hk_slab_of(block);
-    if (hk_slab_start(run) != block) {
+/* The class map knows a run by its first unit. */
+static struct hk_slab *run_at(const void *block, const char *caller) {
+    if ((uintptr_t)block & (HK_UNIT - 1)) {
         hk_fatal(caller, block);
     }
-    return run;
+    return hk_slab_of(block);
 }
 
 static void free_run(void *block) {
     struct hk_slab *run = run_at(block, "free(): invalid pointer");
+    if (hk_secure_on) {
+        hk_secure_run_freed(block, (size_t)run->units << HK_UNIT_SHIFT);
+    }
     hk_on_free_run((size_t)run->units << HK_UNIT_SHIFT);
-    if (!hk_cache_keep_run(run->units, block)) {
+    if (!hk_cache_keep_run(run, block)) {
         hk_units_give(run);
     }
 }
@@ -202,6 +262,9 @@ static HK_NOINLINE void free_slow(void *block) {
         return;
     }
     hk_cache_bypassed(code);
+    if (hk_learn_on && hk_learn_take(block, code)) {
+        return;
+    }
     if (code == HK_CODE_RUN) {
         free_run(block);
     } else if (block == NULL) {
@@ -242,15 +305,18 @@ static size_t usable_size(const void *block, const char *caller) {
     unsigned code = hk_code_of(block);
     size_t size = 0;
     if (code == HK_CODE_RUN) {
-        size = (size_t)run_at((void *)(uintptr_t)block, caller)->units << HK_UNIT_SHIFT;
+        size = ((size_t)run_at(block, caller)->units << HK_UNIT_SHIFT) - HK_SECURE_BYTES;
     } else if (code == HK_CODE_LARGE) {
         size = hk_large_size(block);
     } else {
-        size = hk_class_size(code) - (code ? HK_HEADER_BYTES : 0);
+        size = hk_class_size(code) - (code ? BLOCK_OVERHEAD : 0);
     }
     if (size == 0) {
         hk_on_early(HK_EARLY_FOREIGN);
         hk_fatal(caller, block);
+    }
+    if (hk_secure_on && code != HK_CODE_LARGE) {
+        hk_secure_look_at_live(block, size + HK_SECURE_BYTES);
     }
     return size;
 }
@@ -267,22 +333,26 @@ HK_EXPORT size_t hak_usable_size(const void *block) {
 static void *resize(void *block, size_t old_size, size_t size) {
     unsigned code = hk_code_of(block);
     if (code == HK_CODE_LARGE && size > RUN_MAX) {
-        return hk_large_resize(block, size);
+        return hk_learn_on ? hk_learn_resize(block, size) : hk_large_resize(block, size);
     }
     if (code == HK_CODE_RUN && size > HK_SMALL_MAX && size <= RUN_MAX) {
         struct hk_slab *run = hk_slab_of(block);
-        unsigned units = (unsigned)((size + HK_UNIT - 1) >> HK_UNIT_SHIFT);
+        unsigned units = units_of(size);
         if (units < run->units) {
             hk_units_shrink(run, units);
         }
-        return units <= run->units || hk_units_grow(run, units) ? block : NULL;
+        if (units > run->units && !hk_units_grow(run, units)) {
+            return NULL;
+        }
+        hk_secure_set_end(block, (size_t)run->units << HK_UNIT_SHIFT);
+        return block;
     }
     return size <= old_size && size >= old_size / KEEP_FACTOR ? block : NULL;
 }
 
-static void *move(void *block, size_t old_size, size_t size) {
-    size_t growth = size > old_size && size < PTRDIFF_MAX / 2 ? size / GROWTH_PART : 0;
-    void *moved = alloc(size + growth);
+static void *move(void *block, size_t old_size, size_t size, struct hk_site site) {
+    size_t least = old_size + old_size / GROWTH_PART;
+    void *moved = alloc(size > old_size && size < least ? least : size, site);
     if (!moved) {
         return NULL;
     }
@@ -293,7 +363,7 @@ static void *move(void *block, size_t old_size, size_t size) {
 
 HK_EXPORT void *realloc(void *block, size_t size) {
     if (!block) {
-        return alloc(size);
+        return alloc(size, HERE);
     }
     if (size == 0) {
         release(block);
@@ -306,7 +376,7 @@ HK_EXPORT void *realloc(void *block, size_t size) {
         return resized;
     }
     hk_on_realloc_moved();
-    return move(block, old_size, size);
+    return move(block, old_size, size, HERE);
 }
 
 HK_EXPORT void *reallocarray(void *block, size_t count, size_t size) {
@@ -320,28 +390,31 @@ HK_EXPORT void *reallocarray(void *block, size_t count, size_t size) {
 
 /* --- aligned blocks --------------------------------------------------------------------------- */
 
-/* `alignment` is a power of two. Blocks of a class are aligned to the largest power of two that
- * divides their size, for slabs are aligned to 64 KiB. */
-static void *alloc_aligned(size_t alignment, size_t size) {
-    hk_on_aligned();
-    if (alignment <= HK_ALIGNMENT) {
-        return alloc(size);
-    }
+static HK_NOINLINE void *alloc_aligned_big(size_t alignment, size_t size, struct hk_site site) {
     if (size > PTRDIFF_MAX - alignment) {
         hk_on_early(HK_EARLY_SIZE_ABSURD);
         return no_memory();
     }
-    size_t bytes = size + HK_HEADER_BYTES;
-    size_t rounded = bytes > alignment ? hk_round_up(bytes, alignment) : alignment;
-    if (rounded <= HK_SMALL_MAX) {
-        size_t cls = hk_class_of(rounded);
-        while (hk_class_size(cls) & (alignment - 1)) {
-            cls++;
-        }
-        return alloc_of_class(cls, size);
-    }
     bool zeroed;
-    return alloc_big(size > HK_SMALL_MAX ? size : HK_SMALL_MAX + 1, alignment, &zeroed);
+    return alloc_big(size > HK_SMALL_MAX ? size : HK_SMALL_MAX + 1, alignment, &zeroed, site);
+}
+
+/* `alignment` is a power of two. Blocks of a class are aligned to the largest power of two that
+ * divides their size, for slabs are aligned to 64 KiB; and a multiple of the alignment has a class
+ * whose size is one, too (test_size_class). */
+static void *alloc_aligned(size_t alignment, size_t size, struct hk_site site) {
+    hk_on_aligned();
+    if (alignment <= HK_ALIGNMENT) {
+        return alloc(size, site);
+    }
+    if (HK_LIKELY(size < HK_SMALL_MAX && alignment <= HK_SMALL_MAX)) {
+        size_t bytes = size + BLOCK_OVERHEAD;
+        size_t rounded = bytes > alignment ? hk_round_up(bytes, alignment) : alignment;
+        if (HK_LIKELY(rounded <= HK_SMALL_MAX)) {
+            return alloc_of_class(hk_class_of(rounded), size);
+        }
+    }
+    return alloc_aligned_big(alignment, size, site);
 }
 
 static void *bad_alignment(void) {
@@ -358,11 +431,11 @@ HK_EXPORT void *memalign(size_t alignment, size_t size) {
     if (!hk_is_power_of_two(alignment)) {
         alignment = alignment ? (size_t)1 << (64 - __builtin_clzl(alignment)) : HK_ALIGNMENT;
     }
-    return alloc_aligned(alignment, size);
+    return alloc_aligned(alignment, size, HERE);
 }
 
 HK_EXPORT void *aligned_alloc(size_t alignment, size_t size) {
-    return hk_is_power_of_two(alignment) ? alloc_aligned(alignment, size) : bad_alignment();
+    return hk_is_power_of_two(alignment) ? alloc_aligned(alignment, size, HERE) : bad_alignment();
 }
 
 HK_EXPORT int posix_memalign(void **result, size_t alignment, size_t size) {
@@ -371,7 +444,7 @@ HK_EXPORT int posix_memalign(void **result, size_t alignment, size_t size) {
         return EINVAL;
     }
     int kept = errno;
-    void *block = alloc_aligned(alignment, size);
+    void *block = alloc_aligned(alignment, size, HERE);
     errno = kept;
     if (!block) {
         return ENOMEM;
@@ -381,10 +454,11 @@ HK_EXPORT int posix_memalign(void **result, size_t alignment, size_t size) {
 }
 
 HK_EXPORT void *valloc(size_t size) {
-    return alloc_aligned(hk_os_page(), size);
+    return alloc_aligned(hk_os_page(), size, HERE);
 }
 
 HK_EXPORT void *pvalloc(size_t size) {
     size_t page = hk_os_page();
-    return alloc_aligned(page, size > PTRDIFF_MAX ? size : hk_round_up(size ? size : 1, page));
+    return alloc_aligned(page, size > PTRDIFF_MAX ? size : hk_round_up(size ? size : 1, page),
+                         HERE);
 }

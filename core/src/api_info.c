@@ -5,6 +5,7 @@
 #include "config.h"
 #include "events.h"
 #include "large.h"
+#include "learn.h"
 #include "slab.h"
 #include "superslab.h"
 #include "thread_cache.h"
@@ -16,12 +17,37 @@
 #include <string.h>
 #include <unistd.h>
 
+/* What waits in the BigCache (variant `learn`) is free. */
+static struct hk_large_stats large_stats(void) {
+    struct hk_large_stats large = hk_large_stats();
+    if (hk_learn_on) {
+        struct hk_learn_held held = hk_learn_held();
+        large.blocks -= held.ranges;
+        large.bytes -= held.range_bytes;
+        large.cached += held.range_bytes;
+        hk_on_seen_large(-held.ranges);
+    }
+    return large;
+}
+
+static struct hk_cache_stats cache_stats(void) {
+    struct hk_cache_stats cache = hk_cache_stats();
+    if (hk_learn_on) {
+        struct hk_learn_held held = hk_learn_held();
+        cache.runs += held.runs;
+        cache.run_bytes += held.run_bytes;
+        hk_on_seen_runs(-held.runs);
+        hk_on_seen_waiting(held.runs + held.ranges);
+    }
+    return cache;
+}
+
 /* Everything that is known, in one reading. */
 static struct hak_stats read_all(void) {
-    struct hk_cache_stats cache = hk_cache_stats();
+    struct hk_cache_stats cache = cache_stats();
     struct hk_slab_stats slab = hk_slab_stats();
     struct hk_superslab_stats super = hk_superslab_stats();
-    struct hk_large_stats large = hk_large_stats();
+    struct hk_large_stats large = large_stats();
     size_t free_blocks = cache.listed_blocks + slab.listed_blocks;
     size_t small_bytes = slab.bytes - cache.listed_bytes - slab.listed_bytes;
     size_t run_bytes = super.run_bytes - cache.run_bytes;
@@ -53,6 +79,13 @@ HK_EXPORT int hak_counters_dump(const char *path) {
     return hk_counters_on ? hk_counters_dump(path) : ENOSYS;
 }
 
+HK_EXPORT int hak_learn_print(int fd) {
+    if (hk_learn_on) {
+        hk_learn_print(fd);
+    }
+    return hk_learn_on ? 0 : ENOSYS;
+}
+
 HK_EXPORT void hak_config_print(int fd) {
     hk_config_write(fd);
 }
@@ -73,7 +106,7 @@ HK_EXPORT int mallopt(int parameter, int value) {
 
 HK_EXPORT struct mallinfo2 mallinfo2(void) {
     struct hak_stats stats = read_all();
-    struct hk_large_stats large = hk_large_stats();
+    struct hk_large_stats large = large_stats();
     size_t arena = stats.mapped_bytes - large.bytes;
     size_t used = stats.live_bytes - large.bytes;
     return (struct mallinfo2){

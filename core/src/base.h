@@ -32,15 +32,6 @@ HK_INLINE bool hk_is_power_of_two(size_t value) {
     return value && (value & (value - 1)) == 0;
 }
 
-/* A free block holds the next one of its list in its first word. */
-HK_INLINE void *hk_next(const void *block) {
-    return *(void *const *)block;
-}
-
-HK_INLINE void hk_set_next(void *block, void *next) {
-    *(void **)block = next;
-}
-
 /* Says "hakmem: WHAT ADDRESS" on stderr and aborts. The program broke the contract of malloc. */
 _Noreturn void hk_fatal(const char *what, const void *address);
 

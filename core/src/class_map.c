@@ -1,6 +1,7 @@
 #include "class_map.h"
 
 #include "os.h"
+#include "secure.h"
 
 #include <string.h>
 #include <sys/resource.h>
@@ -50,6 +51,9 @@ static bool init_window(void) {
 bool hk_class_map_init(void) {
     if (hk_registry_on || hk_class_map != code_of_null) {
         return true;
+    }
+    if (hk_secure_on) {
+        hk_secure_start();
     }
     if (!address_space_is_limited()) {
         uint8_t *whole = hk_os_reserve((size_t)1 << HK_MAP_SIZE_SHIFT);

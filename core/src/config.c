@@ -1,6 +1,9 @@
 #define _GNU_SOURCE
 #include "config.h"
 
+#include "learn_config.h"
+#include "secure.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -14,6 +17,8 @@ struct hk_config hk_config = {
     .huge_mib = 32,
     .whale_capacity = 64,
     .whale_mib = 512,
+    .magazine = 1,
+    .mini_magazine = 1,
 };
 
 /* Every variable: its name, where its value goes, and what values it may have. */
@@ -30,6 +35,11 @@ static const struct option {
     {"HAKMEM_HUGE_MIB", &hk_config.huge_mib, 0, 1 << 30},
     {"HKM_WHALE_CAPACITY", &hk_config.whale_capacity, 0, 256},
     {"HAKMEM_WHALE_MIB", &hk_config.whale_mib, 0, 1 << 20},
+#if HK_MAGAZINE
+    {"HAKMEM_MAGAZINE", &hk_config.magazine, 0, 1},
+    {"HAKMEM_MINI_MAGAZINE", &hk_config.mini_magazine, 0, 1},
+#endif
+    {"HAKMEM_ZERO_ON_FREE", &hk_config.zero_on_free, 0, hk_secure_on},
     {"HAKMEM_PRINT_CONFIG", &hk_config.print, 0, 1},
 };
 enum { HK_OPTIONS = sizeof options / sizeof *options };
@@ -78,6 +88,8 @@ static void read_one(const char *assignment) {
         *option->value = value;
     } else if (option) {
         hk_say("bad value, ignored: ", assignment, "");
+    } else if (hk_learn_on && hk_learn_read_variable(assignment)) {
+        return;
     } else if (!is_elsewhere(assignment, length)) {
         hk_say("unknown variable, ignored: ", assignment, "");
     }
@@ -115,11 +127,14 @@ static char *write_line(char *at, const struct option *option) {
     return at;
 }
 
-_Static_assert(HK_OPTIONS * 64 < HK_CONFIG_TEXT_BYTES, "each line has at most 64 bytes");
+_Static_assert((HK_OPTIONS + 1) * 64 < HK_CONFIG_TEXT_BYTES, "each line has at most 64 bytes");
 
 void hk_config_text(char *text) {
     for (size_t i = 0; i < HK_OPTIONS; i++) {
         text = write_line(text, &options[i]);
+    }
+    if (hk_learn_on) {
+        text = hk_learn_config_text(text);
     }
     *text = '\0';
 }

@@ -13,10 +13,14 @@ struct hk_config {
     size_t decay_ms;      /* HAKMEM_DECAY_MS: free pages stay resident for about this long */
     size_t
         dirty_mib; /* HAKMEM_DIRTY_MIB: free pages that may stay resident however small the heap */
-    size_t huge_mib; /* HAKMEM_HUGE_MIB: huge pages are asked for beyond a heap of this size */
-    size_t whale_capacity; /* HKM_WHALE_CAPACITY: cached mappings */
-    size_t whale_mib;      /* HAKMEM_WHALE_MIB: bytes in them at most */
-    size_t print;          /* HAKMEM_PRINT_CONFIG: 1 prints the configuration at start */
+    size_t huge_mib; /* HAKMEM_HUGE_MIB: huge pages are asked for beyond so much in blocks up to 1
+                        KiB */
+    size_t whale_capacity;          /* HKM_WHALE_CAPACITY: cached mappings */
+    size_t whale_mib;               /* HAKMEM_WHALE_MIB: bytes in them at most */
+    size_t magazine, mini_magazine; /* HAKMEM_MAGAZINE, HAKMEM_MINI_MAGAZINE: 0 turns off the one
+                                       that fast paths use, or the spare one (variant `magazine`) */
+    size_t zero_on_free; /* HAKMEM_ZERO_ON_FREE: 1 zeroes what is freed, in the variant `secure` */
+    size_t print;        /* HAKMEM_PRINT_CONFIG: 1 prints the configuration at start */
 };
 
 extern struct hk_config hk_config __attribute__((visibility("hidden")));

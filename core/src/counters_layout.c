@@ -32,6 +32,18 @@ static const char *const hk_early_members[] = {
     "no_memory",
 };
 static const struct hk_axis hk_early_axis = {14, hk_early_members};
+static const char *const hk_learned_members[] = {
+    "reused",
+    "missed",
+    "kept",
+    "let_go",
+    "returned",
+    "epoch",
+    "tried",
+    "frozen",
+    "shifted",
+};
+static const struct hk_axis hk_learned_axis = {9, hk_learned_members};
 static const char *const hk_os_call_members[] = {
     "mmap",
     "munmap",
@@ -107,12 +119,13 @@ const struct hk_counter_row hk_counter_rows[] = {
     {"purge_round", 4697, NULL, NULL},
     {"purge_call", 4698, NULL, NULL},
     {"purge_bytes", 4699, NULL, NULL},
-    {"trim", 4700, NULL, NULL},
-    {"lock_wait", 4701, &hk_lock_kind_axis, NULL},
-    {"thread_started", 4706, NULL, NULL},
-    {"thread_exited", 4707, NULL, NULL},
+    {"learned", 4700, &hk_learned_axis, NULL},
+    {"trim", 4709, NULL, NULL},
+    {"lock_wait", 4710, &hk_lock_kind_axis, NULL},
+    {"thread_started", 4715, NULL, NULL},
+    {"thread_exited", 4716, NULL, NULL},
 };
-const uint32_t hk_counter_row_count = 60;
+const uint32_t hk_counter_row_count = 61;
 
 const struct hk_counter_row hk_gauge_rows[] = {
     {"superslab_live", 0, NULL, NULL},
@@ -133,38 +146,41 @@ const struct hk_counter_row hk_gauge_rows[] = {
     {"slab_live", 463, &hk_class_axis, NULL},
     {"run_live", 576, NULL, NULL},
     {"large_live", 577, NULL, NULL},
+    {"learn_waiting", 578, NULL, NULL},
 };
-const uint32_t hk_gauge_row_count = 18;
+const uint32_t hk_gauge_row_count = 19;
 
 const char hk_layout_text[] =
-    "{\"schema\":\"hakmem\",\"version\":1,\"hash\":\"ec305f19e6ed1900\",\"axes\":{\"class\":113,\"st"
+    "{\"schema\":\"hakmem\",\"version\":1,\"hash\":\"7299add716988f1f\",\"axes\":{\"class\":113,\"st"
     "age\":[\"spare\",\"central\",\"partial\",\"carve\",\"recycled\",\"superslab\",\"mmap\"],\"early\""
     ":[\"cache_empty\",\"no_room\",\"size_zero\",\"size_run\",\"size_large\",\"size_absurd\",\"bad"
     "_alignment\",\"no_thread\",\"dead_thread\",\"booting\",\"null\",\"foreign\",\"central_full\","
-    "\"no_memory\"],\"os_call\":[\"mmap\",\"munmap\",\"mremap\",\"mprotect\",\"purge\",\"huge\"],\"loc"
-    "k_kind\":[\"class\",\"superslab\",\"large\",\"threads\",\"meta\"]},\"counters\":[[\"cache_hit\""
-    ",[\"class\"]],[\"refill_served\",[\"class\"]],[\"requested_bytes\",[\"class\"]],[\"run_allo"
-    "c\",[]],[\"run_requested_bytes\",[]],[\"run_given_bytes\",[]],[\"large_alloc\",[]],[\"la"
-    "rge_requested_bytes\",[]],[\"large_given_bytes\",[]],[\"alloc_failed\",[]],[\"calloc\","
-    "[]],[\"aligned\",[]],[\"realloc_in_place\",[]],[\"realloc_moved\",[]],[\"early_return\","
-    "[\"early\"]],[\"stage_attempt\",[\"stage\",\"class\"]],[\"stage_success\",[\"stage\",\"class\""
-    "]],[\"stage_block\",[\"stage\",\"class\"]],[\"reused_own\",[\"class\"]],[\"reused_other\",[\""
-    "class\"]],[\"stage_cycle\",[\"stage\"]],[\"carved\",[\"class\"]],[\"tls_sll\",[\"class\"]],[\""
-    "tls_sll_overflow\",[\"class\"]],[\"threadless_free\",[\"class\"]],[\"run_free\",[]],[\"run"
-    "_freed_bytes\",[]],[\"large_free\",[]],[\"large_freed_bytes\",[]],[\"overflow\",[\"class"
-    "\"]],[\"cap_grown\",[\"class\"]],[\"central_list\",[\"class\"]],[\"central_block\",[\"class\""
-    "]],[\"central_full_block\",[\"class\"]],[\"central_drained_block\",[\"class\"]],[\"ss_loc"
-    "al\",[\"class\"]],[\"ss_remote\",[\"class\"]],[\"slab_opened\",[\"class\"]],[\"slab_retired\""
-    ",[\"class\"]],[\"retired_block\",[\"class\"]],[\"superslab_mapped\",[]],[\"superslab_empt"
-    "ied\",[]],[\"superslab_claimed\",[]],[\"superslab_unmapped\",[]],[\"large_mapped\",[]],"
-    "[\"large_reused\",[]],[\"large_cached\",[]],[\"large_unmapped\",[]],[\"large_mapped_byt"
-    "es\",[]],[\"large_unmapped_bytes\",[]],[\"os_call\",[\"os_call\"]],[\"os_call_failed\",[\""
-    "os_call\"]],[\"os_call_bytes\",[\"os_call\"]],[\"purge_round\",[]],[\"purge_call\",[]],[\""
-    "purge_bytes\",[]],[\"trim\",[]],[\"lock_wait\",[\"lock_kind\"]],[\"thread_started\",[]],["
-    "\"thread_exited\",[]]],\"gauges\":[[\"superslab_live\",[]],[\"superslab_live_peak\",[]],"
-    "[\"looks\",[]],[\"derived_alloc\",[]],[\"derived_free\",[]],[\"live_bytes\",[]],[\"cached"
-    "_bytes\",[]],[\"dirty_bytes\",[]],[\"mapped_bytes\",[]],[\"peak_mapped_bytes\",[]],[\"ca"
-    "ched_block\",[\"class\"]],[\"thread_live\",[]],[\"batch_block\",[\"class\"]],[\"slab_used_"
-    "block\",[\"class\"]],[\"slab_free_block\",[\"class\"]],[\"slab_live\",[\"class\"]],[\"run_li"
-    "ve\",[]],[\"large_live\",[]]]}";
+    "\"no_memory\"],\"learned\":[\"reused\",\"missed\",\"kept\",\"let_go\",\"returned\",\"epoch\",\"tr"
+    "ied\",\"frozen\",\"shifted\"],\"os_call\":[\"mmap\",\"munmap\",\"mremap\",\"mprotect\",\"purge\","
+    "\"huge\"],\"lock_kind\":[\"class\",\"superslab\",\"large\",\"threads\",\"meta\"]},\"counters\":["
+    "[\"cache_hit\",[\"class\"]],[\"refill_served\",[\"class\"]],[\"requested_bytes\",[\"class\"]"
+    "],[\"run_alloc\",[]],[\"run_requested_bytes\",[]],[\"run_given_bytes\",[]],[\"large_all"
+    "oc\",[]],[\"large_requested_bytes\",[]],[\"large_given_bytes\",[]],[\"alloc_failed\",[]"
+    "],[\"calloc\",[]],[\"aligned\",[]],[\"realloc_in_place\",[]],[\"realloc_moved\",[]],[\"ea"
+    "rly_return\",[\"early\"]],[\"stage_attempt\",[\"stage\",\"class\"]],[\"stage_success\",[\"st"
+    "age\",\"class\"]],[\"stage_block\",[\"stage\",\"class\"]],[\"reused_own\",[\"class\"]],[\"reus"
+    "ed_other\",[\"class\"]],[\"stage_cycle\",[\"stage\"]],[\"carved\",[\"class\"]],[\"tls_sll\",["
+    "\"class\"]],[\"tls_sll_overflow\",[\"class\"]],[\"threadless_free\",[\"class\"]],[\"run_fre"
+    "e\",[]],[\"run_freed_bytes\",[]],[\"large_free\",[]],[\"large_freed_bytes\",[]],[\"overf"
+    "low\",[\"class\"]],[\"cap_grown\",[\"class\"]],[\"central_list\",[\"class\"]],[\"central_blo"
+    "ck\",[\"class\"]],[\"central_full_block\",[\"class\"]],[\"central_drained_block\",[\"class"
+    "\"]],[\"ss_local\",[\"class\"]],[\"ss_remote\",[\"class\"]],[\"slab_opened\",[\"class\"]],[\"s"
+    "lab_retired\",[\"class\"]],[\"retired_block\",[\"class\"]],[\"superslab_mapped\",[]],[\"su"
+    "perslab_emptied\",[]],[\"superslab_claimed\",[]],[\"superslab_unmapped\",[]],[\"large_"
+    "mapped\",[]],[\"large_reused\",[]],[\"large_cached\",[]],[\"large_unmapped\",[]],[\"larg"
+    "e_mapped_bytes\",[]],[\"large_unmapped_bytes\",[]],[\"os_call\",[\"os_call\"]],[\"os_cal"
+    "l_failed\",[\"os_call\"]],[\"os_call_bytes\",[\"os_call\"]],[\"purge_round\",[]],[\"purge_"
+    "call\",[]],[\"purge_bytes\",[]],[\"learned\",[\"learned\"]],[\"trim\",[]],[\"lock_wait\",[\""
+    "lock_kind\"]],[\"thread_started\",[]],[\"thread_exited\",[]]],\"gauges\":[[\"superslab_l"
+    "ive\",[]],[\"superslab_live_peak\",[]],[\"looks\",[]],[\"derived_alloc\",[]],[\"derived_"
+    "free\",[]],[\"live_bytes\",[]],[\"cached_bytes\",[]],[\"dirty_bytes\",[]],[\"mapped_byte"
+    "s\",[]],[\"peak_mapped_bytes\",[]],[\"cached_block\",[\"class\"]],[\"thread_live\",[]],[\""
+    "batch_block\",[\"class\"]],[\"slab_used_block\",[\"class\"]],[\"slab_free_block\",[\"class"
+    "\"]],[\"slab_live\",[\"class\"]],[\"run_live\",[]],[\"large_live\",[]],[\"learn_waiting\",["
+    "]]]}";
 const uint32_t hk_layout_text_bytes = sizeof(hk_layout_text) - 1;

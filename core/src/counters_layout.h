@@ -39,6 +39,20 @@ enum hk_early {
     HK_EARLY_COUNT
 };
 
+/* what happened at call sites, in the variant learn */
+enum hk_learned {
+    HK_LEARNED_REUSED, /* a request got a block that its site had freed */
+    HK_LEARNED_MISSED, /* its site had none: the layers below were asked */
+    HK_LEARNED_KEPT, /* a freed block waits for its site */
+    HK_LEARNED_LET_GO, /* a block that waited goes back to the system */
+    HK_LEARNED_RETURNED, /* a freed block goes back at once */
+    HK_LEARNED_EPOCH, /* an epoch ended, and its strategy was rewarded */
+    HK_LEARNED_TRIED, /* a site got another strategy */
+    HK_LEARNED_FROZEN, /* a site's strategy was frozen */
+    HK_LEARNED_SHIFTED, /* its workload had shifted: it learns again */
+    HK_LEARNED_COUNT
+};
+
 /* system calls of the allocator */
 enum hk_os_call {
     HK_OS_MMAP, /* mmap */
@@ -118,6 +132,7 @@ struct hk_counts {
     uint64_t purge_round;
     uint64_t purge_call;
     uint64_t purge_bytes;
+    uint64_t learned[9];
     uint64_t trim;
     uint64_t lock_wait[5];
     uint64_t thread_started;
@@ -144,10 +159,11 @@ struct hk_gauges {
     uint64_t slab_live[113];
     uint64_t run_live;
     uint64_t large_live;
+    uint64_t learn_waiting;
 };
 
-enum { HK_COUNT_WORDS = 4708,
-       HK_GAUGE_WORDS = 578 };
+enum { HK_COUNT_WORDS = 4717,
+       HK_GAUGE_WORDS = 579 };
 
 /* An axis; `member` is NULL where the members are only numbers. */
 struct hk_axis {

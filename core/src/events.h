@@ -14,6 +14,7 @@
 #define HK_EVENTS_H
 
 #include "counters.h"
+#include "free_list.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -44,7 +45,7 @@ enum { hk_counters_on = HK_COUNTERS };
 /* Blocks in a list. */
 static inline size_t hk_list_length(const void *list) {
     size_t length = 0;
-    for (; list; list = *(const void *const *)list) {
+    for (; list; list = hk_next(list)) {
         length++;
     }
     return length;
@@ -93,6 +94,11 @@ HK_EVENT(refill_got, (enum hk_stage stage, unsigned cls, const void *list),
          hk_stage_leave();
          hk_count(stage_success[stage][cls], 1);
          hk_count(stage_block[stage][cls], hk_list_length(list));)
+/* The same, where blocks are handed over in an array. */
+HK_EVENT(refill_took, (enum hk_stage stage, unsigned cls, unsigned blocks),
+         hk_stage_leave();
+         hk_count(stage_success[stage][cls], 1);
+         hk_count(stage_block[stage][cls], blocks);)
 /* Blocks that had come back into a slab are given out again: to the thread that opened the slab, or
  * to another. */
 HK_EVENT(reused, (unsigned cls, bool own, unsigned blocks),
@@ -122,6 +128,15 @@ HK_EVENT(central_full, (unsigned cls, const void *list),
          hk_count(central_full_block[cls], hk_list_length(list));)
 HK_EVENT(central_drained, (unsigned cls, const void *list),
          hk_count(central_drained_block[cls], hk_list_length(list));)
+/* The same three, where blocks are handed over in an array. */
+HK_EVENT(depot_put, (unsigned cls, unsigned blocks),
+         hk_count(central_list[cls], 1);
+         hk_count(central_block[cls], blocks);)
+HK_EVENT(depot_full, (unsigned cls, unsigned blocks),
+         hk_count(early_return[HK_EARLY_CENTRAL_FULL], 1);
+         hk_count(central_full_block[cls], blocks);)
+HK_EVENT(depot_drained, (unsigned cls, unsigned blocks),
+         hk_count(central_drained_block[cls], blocks);)
 /* One block went back into its slab: opened by the thread that returns it, or by another. */
 HK_EVENT(ss_local, (unsigned cls), hk_count(ss_local[cls], 1);)
 HK_EVENT(ss_remote, (unsigned cls), hk_count(ss_remote[cls], 1);)
@@ -147,6 +162,9 @@ HK_EVENT(large_cached, (void), hk_count(large_cached, 1);)
 HK_EVENT(large_unmapped, (size_t bytes),
          hk_count(large_unmapped, 1);
          hk_count(large_unmapped_bytes, bytes);)
+
+/* --- call sites, in the variant `learn` -------------------------------------------------------- */
+HK_EVENT(learned, (enum hk_learned what, unsigned times), hk_count(learned[what], times);)
 
 /* --- system --------------------------------------------------------------------------------- */
 HK_EVENT(os_call, (enum hk_os_call call, size_t bytes, bool worked),
@@ -192,6 +210,7 @@ HK_EVENT(seen_slab, (unsigned cls, size_t used, size_t free),
          hk_seen(slab_free_block[cls], free);)
 HK_EVENT(seen_runs, (size_t blocks), hk_seen(run_live, blocks);)
 HK_EVENT(seen_large, (size_t blocks), hk_seen(large_live, blocks);)
+HK_EVENT(seen_waiting, (size_t blocks), hk_seen(learn_waiting, blocks);)
 /* clang-format on */
 #undef HK_EVENT
 

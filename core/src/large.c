@@ -3,6 +3,7 @@
 #include "class_map.h"
 #include "config.h"
 #include "events.h"
+#include "limit.h"
 #include "lock.h"
 #include "meta.h"
 #include "os.h"
@@ -119,6 +120,23 @@ static struct range erase(struct range *slot) {
     return gone;
 }
 
+/* --- pages ------------------------------------------------------------------------------------ */
+
+/* Blocks are multiples of this. */
+static size_t grain(void) {
+    return hk_secure_on ? hk_os_page() : HK_UNIT;
+}
+
+static struct range map_range(size_t bytes, size_t alignment) {
+    void *start = hk_secure_on ? hk_secure_map(bytes, alignment) : hk_os_map(bytes, alignment);
+    return (struct range){start, bytes};
+}
+
+static bool unmap_range(struct range range) {
+    return hk_secure_on ? hk_secure_unmap(range.start, range.bytes)
+                        : hk_os_unmap(range.start, range.bytes);
+}
+
 /* --- the Whale cache -------------------------------------------------------------------------- */
 
 static void remove_cached(unsigned index) {
@@ -186,7 +204,12 @@ static struct range take_cached(size_t bytes, size_t alignment) {
     struct range range = cache.ranges[best];
     remove_cached(best);
     size_t rest = range.bytes - bytes;
-    if (rest > bytes / SLACK_PART) {
+    if (hk_secure_on) {
+        hk_secure_large_taken(range.start);
+        if (rest > bytes / SLACK_PART && hk_secure_shorten(range.start, range.bytes, bytes)) {
+            range.bytes = bytes;
+        }
+    } else if (rest > bytes / SLACK_PART) {
         range.bytes = bytes;
         insert_cached(best, (struct range){range.start + bytes, rest});
     }
@@ -200,8 +223,11 @@ static bool shrink_cache(size_t target) {
     while (cache.count && (cache.bytes > target || cache.count > hk_config.whale_capacity)) {
         struct range range = cache.ranges[cache.count - 1];
         remove_cached(cache.count - 1);
+        if (hk_secure_on) {
+            hk_secure_large_taken(range.start);
+        }
         hk_unlock(&lock);
-        bool worked = hk_os_unmap(range.start, range.bytes);
+        bool worked = unmap_range(range);
         if (worked) {
             hk_on_large_unmapped(range.bytes);
         } else {
@@ -214,6 +240,9 @@ static bool shrink_cache(size_t target) {
 }
 
 static size_t cache_limit(void) {
+    if (hk_limit_is_near()) {
+        return 0;
+    }
     size_t limit = peak / PART_OF_PEAK;
     size_t most = hk_config.whale_mib * HK_MIB;
     limit = (limit < ALWAYS_CACHED ? ALWAYS_CACHED : limit) + regretted;
@@ -222,6 +251,9 @@ static size_t cache_limit(void) {
 
 static void release(struct range range) {
     hk_on_large_cached();
+    if (hk_secure_on) {
+        hk_secure_large_freed(range.start, range.bytes);
+    }
     put_cached(range);
     size_t before = cache.bytes;
     if (shrink_cache(cache_limit()) && before > cache.bytes) {
@@ -251,7 +283,7 @@ static struct range obtain(size_t bytes, size_t alignment, bool *zeroed) {
         hk_on_large_reused();
         return range;
     }
-    range = (struct range){hk_os_map(bytes, alignment), bytes};
+    range = map_range(bytes, alignment);
     if (range.start) {
         hk_on_large_mapped(bytes);
     }
@@ -286,7 +318,7 @@ void *hk_large_alloc(size_t size, size_t alignment, bool *zeroed) {
     if (size > PTRDIFF_MAX - alignment) {
         return NULL;
     }
-    struct range range = obtain(hk_round_up(size, HK_UNIT), alignment, zeroed);
+    struct range range = obtain(hk_round_up(size, grain()), alignment, zeroed);
     return range.start && enter(range) ? range.start : NULL;
 }
 
@@ -302,6 +334,12 @@ bool hk_large_free(void *block) {
     hk_unlock(&lock);
     return slot != NULL;
 }
+
+#if HK_LEARN /* a function of its own does not fold away */
+void hk_large_forget(void *block) {
+    leave(block);
+}
+#endif
 
 size_t hk_large_size(const void *block) {
     hk_lock(&lock, HK_LOCK_LARGE);
@@ -319,14 +357,24 @@ static void set_bytes(struct range *slot, size_t bytes) {
     }
 }
 
+static void shorten(struct range *slot, size_t bytes) {
+    if (hk_secure_on) {
+        if (hk_secure_shorten(slot->start, slot->bytes, bytes)) {
+            set_bytes(slot, bytes);
+        }
+        return;
+    }
+    struct range rest = {slot->start + bytes, slot->bytes - bytes};
+    set_bytes(slot, bytes);
+    release(rest);
+}
+
 /* Under the lock: grows or shrinks where the block lies. */
 static bool resize_in_place(struct range *slot, size_t bytes) {
     char *end = slot->start + slot->bytes;
     if (bytes <= slot->bytes) {
         if (bytes < slot->bytes / 2) {
-            struct range rest = {slot->start + bytes, slot->bytes - bytes};
-            set_bytes(slot, bytes);
-            release(rest);
+            shorten(slot, bytes);
         }
         return true;
     }
@@ -358,7 +406,7 @@ void *hk_large_resize(void *block, size_t size) {
     if (size > PTRDIFF_MAX / 2) {
         return NULL;
     }
-    const size_t bytes = hk_round_up(size, HK_UNIT);
+    const size_t bytes = hk_round_up(size, grain());
     hk_lock(&lock, HK_LOCK_LARGE);
     struct range *slot = find(block);
     struct range old = slot ? *slot : (struct range){0};
@@ -368,7 +416,7 @@ void *hk_large_resize(void *block, size_t size) {
         return done ? block : NULL;
     }
     bool fresh = false;
-    struct range new = obtain(hk_round_up(bytes + bytes / GROWTH_PART, HK_UNIT), HK_UNIT, &fresh);
+    struct range new = obtain(hk_round_up(bytes + bytes / GROWTH_PART, grain()), HK_UNIT, &fresh);
     if (!new.start || !enter(new)) {
         return NULL;
     }
@@ -376,14 +424,16 @@ void *hk_large_resize(void *block, size_t size) {
     leave(old.start);
     if (!move_content(old, new, fresh)) {
         leave(new.start);
-        (void)hk_os_unmap(new.start, new.bytes); /* the failed call may have unmapped it */
-        (void)enter(old);                        /* there is room: it was there a moment ago */
+        (void)unmap_range(new); /* the failed call may have unmapped it */
+        (void)enter(old);       /* there is room: it was there a moment ago */
         return NULL;
     }
     if (!fresh) {
         hk_lock(&lock, HK_LOCK_LARGE);
         release(old);
         hk_unlock(&lock);
+    } else if (hk_secure_on) {
+        hk_secure_abandon(old.start, old.bytes);
     }
     return new.start;
 }

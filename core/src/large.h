@@ -6,6 +6,7 @@
 #define HK_LARGE_H
 
 #include "base.h"
+#include "learn_config.h"
 #include "lock.h"
 
 /* NULL if there is no memory. `zeroed` tells whether the block reads as zero. */
@@ -16,6 +17,11 @@ bool hk_large_free(void *block);
 size_t hk_large_size(const void *block);
 /* The block with room for `size` bytes, where it was or elsewhere; NULL: nothing has changed. */
 void *hk_large_resize(void *block, size_t size);
+
+#if HK_LEARN
+/* Takes a block out of the books, its pages still mapped: they are the caller's to unmap. */
+void hk_large_forget(void *block);
+#endif
 
 /* Unmaps what was not needed since the last tick. */
 void hk_large_tick(void);

@@ -38,15 +38,11 @@ static bool try_lock(struct hk_lock *lock, uintptr_t as) {
                                        __ATOMIC_RELAXED);
 }
 
-void hk_lock_wait(struct hk_lock *lock, enum hk_lock_kind kind) {
-    const uintptr_t self = hk_thread_pointer();
-    hk_on_lock_wait(kind);
-    for (int i = 0; i < HK_SPINS; i++) {
-        if (try_lock(lock, self)) {
-            return;
-        }
-        pause_a_moment();
-    }
+/* What this thread sleeps for: a signal handler that interrupts it must know. */
+static _Thread_local struct hk_lock *volatile waiting_for
+    __attribute__((tls_model("initial-exec")));
+
+static void sleep_until_mine(struct hk_lock *lock, uintptr_t self) {
     /* Whoever has slept locks with the bit set: others may sleep still. */
     while (!try_lock(lock, self | 1)) {
         uintptr_t seen = __atomic_load_n(&lock->word, __ATOMIC_RELAXED);
@@ -60,6 +56,27 @@ void hk_lock_wait(struct hk_lock *lock, enum hk_lock_kind kind) {
     }
 }
 
+void hk_lock_wait(struct hk_lock *lock, enum hk_lock_kind kind) {
+    const uintptr_t self = hk_thread_pointer();
+    hk_on_lock_wait(kind);
+    for (int i = 0; i < HK_SPINS; i++) {
+        if (try_lock(lock, self)) {
+            return;
+        }
+        pause_a_moment();
+    }
+    struct hk_lock *interrupted = waiting_for;
+    waiting_for = lock;
+    sleep_until_mine(lock, self);
+    waiting_for = interrupted;
+}
+
 void hk_lock_wake(struct hk_lock *lock) {
     futex(lock, FUTEX_WAKE, 1);
+}
+
+void hk_lock_pass_on_wake(void) {
+    if (waiting_for) {
+        hk_lock_wake(waiting_for);
+    }
 }

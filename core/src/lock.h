@@ -24,6 +24,11 @@ HK_INLINE uintptr_t hk_thread_pointer(void) {
 void hk_lock_wait(struct hk_lock *lock, enum hk_lock_kind kind);
 void hk_lock_wake(struct hk_lock *lock);
 
+/* For a signal handler, before it waits for locks: it may have interrupted a thread that had just
+ * been woken for one. Wakes the next, which else would sleep beside a free lock for as long as the
+ * handler takes; for ever, if it holds what the handler waits for. */
+void hk_lock_pass_on_wake(void);
+
 HK_INLINE void hk_lock(struct hk_lock *lock, enum hk_lock_kind kind) {
     uintptr_t unowned = 0;
     if (HK_UNLIKELY(!__atomic_compare_exchange_n(&lock->word, &unowned, hk_thread_pointer(), false,

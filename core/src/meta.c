@@ -6,6 +6,9 @@
 enum {
     HK_META_CHUNK = 64 * 1024, /* some twenty thread records; only touched pages cost memory */
     HK_CACHE_LINE = 64,
+    /* Left out at the start of a chunk: the first lines of pages share their cache sets with those
+     * of every block that is aligned to pages, which programs touch most. */
+    HK_META_SKIPPED = 1536,
 };
 
 static struct hk_lock meta_lock;
@@ -13,13 +16,14 @@ static char *chunk_next;
 static size_t chunk_left;
 
 static bool refill(size_t size) {
+    size += HK_META_SKIPPED;
     size_t bytes = size > HK_META_CHUNK ? hk_round_up(size, hk_os_page()) : HK_META_CHUNK;
     char *chunk = hk_os_map(bytes, hk_os_page());
     if (!chunk) {
         return false;
     }
-    chunk_next = chunk;
-    chunk_left = bytes;
+    chunk_next = chunk + HK_META_SKIPPED;
+    chunk_left = bytes - HK_META_SKIPPED;
     return true;
 }
 

@@ -2,6 +2,7 @@
 #include "os.h"
 
 #include "events.h"
+#include "limit.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -40,7 +41,11 @@ size_t hk_os_page(void) {
 }
 
 bool hk_os_unmap(void *address, size_t size) {
-    return size == 0 || OS_CALL(HK_OS_MUNMAP, size, munmap(address, size) == 0);
+    if (size && !OS_CALL(HK_OS_MUNMAP, size, munmap(address, size) == 0)) {
+        return false;
+    }
+    hk_limit_shrunk(size);
+    return true;
 }
 
 /* mmap; NULL if it fails because of memory, MAP_FAILED if something lies at a fixed address. */
@@ -51,6 +56,9 @@ static void *map_at(void *address, size_t size, int protection, int flags) {
                   (result = mmap(address, size, protection, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1,
                                  0)) != MAP_FAILED ||
                       ((taken = errno == EEXIST), false));
+    if (result != MAP_FAILED && protection & PROT_WRITE) {
+        hk_limit_grown(size);
+    }
     return result != MAP_FAILED || taken ? result : NULL;
 }
 
@@ -123,6 +131,10 @@ bool hk_os_commit(void *address, size_t size) {
     return OS_CALL(HK_OS_MPROTECT, size, mprotect(address, size, PROT_READ | PROT_WRITE) == 0);
 }
 
+bool hk_os_guard(void *address, size_t size) {
+    return OS_CALL(HK_OS_MPROTECT, size, mprotect(address, size, PROT_NONE) == 0);
+}
+
 bool hk_os_purge(void *address, size_t size) {
     return OS_CALL(HK_OS_PURGE, size, madvise(address, size, MADV_DONTNEED) == 0);
 }
@@ -161,8 +173,10 @@ bool hk_os_resize(void *address, size_t old_size, size_t new_size) {
 }
 
 bool hk_os_move(void *from, size_t size, void *to) {
-    return OS_CALL(HK_OS_MREMAP, size,
-                   mremap(from, size, size, MREMAP_MAYMOVE | MREMAP_FIXED, to) == to);
+    bool moved = OS_CALL(HK_OS_MREMAP, size,
+                         mremap(from, size, size, MREMAP_MAYMOVE | MREMAP_FIXED, to) == to);
+    hk_limit_shrunk(moved ? size : 0);
+    return moved;
 }
 
 uint64_t hk_os_clock_ms(void) {

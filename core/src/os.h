@@ -17,6 +17,9 @@ void *hk_os_reserve(size_t size);
 void *hk_os_reserve_at(void *address, size_t size);
 bool hk_os_commit(void *address, size_t size);
 
+/* Makes the pages unusable: whoever touches them dies. */
+bool hk_os_guard(void *address, size_t size);
+
 /* Gives the pages back; they read as zero afterwards. False: they still hold their content. */
 bool hk_os_purge(void *address, size_t size);
 

@@ -1,7 +1,7 @@
 /* Sizes and classes.
  *
  *     class    1 ..  64      16 ..  1024 bytes, steps of 16
- *     class   65 .. 112    1152 .. 65536 bytes, eight steps a doubling (at most 12.5 % lost)
+ *     class   65 .. 111    1152 .. 61440 bytes, eight steps a doubling (at most 12.5 % lost)
  *
  * A class doubles as the code that the class map gives for an address; the codes after the last
  * class say what else an address can be. Code 0: nothing of ours (or NULL). */
@@ -9,6 +9,7 @@
 #define HK_SIZE_CLASS_H
 
 #include "base.h"
+#include "secure.h"
 
 enum {
     HK_FINE_SHIFT = 4,
@@ -16,8 +17,8 @@ enum {
     HK_FINE_MAX_SHIFT = 10,
     HK_FINE_CLASSES = HK_FINE_MAX >> HK_FINE_SHIFT,
     HK_STEPS_SHIFT = 3,   /* 1 << this steps a doubling, above */
-    HK_SMALL_MAX = 65536, /* largest size that has a class */
-    HK_CLASSES = 1 + HK_FINE_CLASSES + (6 << HK_STEPS_SHIFT),
+    HK_SMALL_MAX = 61440, /* largest size that has a class: the next step is a unit */
+    HK_CLASSES = HK_FINE_CLASSES + (6 << HK_STEPS_SHIFT),
 
     HK_CODE_NONE = 0,
     HK_CODE_RUN = HK_CLASSES, /* first unit of a run of units: the L2.5 pool */
@@ -45,6 +46,9 @@ HK_INLINE size_t hk_class_of(size_t size) {
 
 /* Bytes of a block of a class. */
 HK_INLINE size_t hk_class_size(size_t cls) {
+    if (hk_secure_on && cls == 1) {
+        return HK_SECURE_SMALLEST;
+    }
     if (cls <= HK_FINE_CLASSES) {
         return cls << HK_FINE_SHIFT;
     }

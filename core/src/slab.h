@@ -21,7 +21,19 @@ bool hk_slab_put(unsigned cls, void *list, size_t blocks);
 /* One block, for threads without a cache. NULL if there is no memory. */
 void *hk_slab_alloc_one(unsigned cls);
 
+/* The same for caches that hold blocks in arrays (the variant `magazine`, which has these two in
+ * the place of the three above). Writes up to `want` blocks of the class into `slots` and says how
+ * many, 0 if there is no memory: the stages from HK_STAGE_PARTIAL on, in their order. The last slot
+ * is the one to be used first. */
+unsigned hk_slab_take(unsigned cls, void **slots, unsigned want);
+/* Returns blocks to their slabs. Why they go there is an event of the caller's (the depot was
+ * full, or drained). In the variant `bitmap` it dies at what is no block in use. */
+void hk_slab_give(unsigned cls, void *const *slots, unsigned count);
+
 /* Returns to the slabs the batches that were not needed since the last tick, or (trim) all. */
+void hk_batches_tick(void);
+bool hk_batches_trim(void);
+/* With arrays, the same for slabs without a block in use: from the reserve to the SuperSlabs. */
 void hk_slab_tick(void);
 bool hk_slab_trim(void);
 

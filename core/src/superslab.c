@@ -2,6 +2,8 @@
 
 #include "class_map.h"
 #include "config.h"
+#include "learn_config.h"
+#include "limit.h"
 #include "lock.h"
 #include "os.h"
 #include "size_class.h"
@@ -37,29 +39,32 @@ struct shelf {
     struct superslab *row[HK_UNITS];
 };
 
-#define ALL_FREE (~(uint64_t)1)
+/* The variant `secure` keeps the last unit, so that what lies behind a block can always be read. */
+#define ALL_FREE ((hk_secure_on ? ~(uint64_t)0 >> 1 : ~(uint64_t)0) & ~(uint64_t)1)
 
 enum {
-    /* Records start on one of eight pages, lest those of all SuperSlabs share a few cache sets. */
+    /* Records start on one of eight pages, lest those of all SuperSlabs share a few cache sets;
+     * with bitmaps they are longer, and start 2 KiB apart. */
     COLOURS = 8,
-    COLOUR_SHIFT = 13,
-    /* Dirty memory above the limit goes at once, but only in runs of half a SuperSlab: shorter ones
-     * would cost a call each, and wait for their neighbours or for the decay. The more there is
-     * beyond the limit, the shorter they may be. */
-    LONG_RUN = HK_UNITS / 2,
-    /* SuperSlabs that a heap beyond HAKMEM_HUGE_MIB maps in one call. */
+    COLOUR_SHIFT = hk_bitmap_on ? 11 : 13,
+    /* SuperSlabs that a grain beyond HAKMEM_HUGE_MIB maps in one call. */
     MAPPED_AT_ONCE = 4,
     /* The limit: this part of the peak, or HAKMEM_DIRTY_MIB. */
     DIRTY_PART_OF_PEAK = 8,
     /* What was purged in vain raises the limit, and fades by this part at every tick. */
     REGRET_FADES = 4,
 };
-_Static_assert(sizeof(struct superslab) <= 1 << COLOUR_SHIFT, "records fit a colour");
-_Static_assert((size_t)COLOURS << COLOUR_SHIFT <= HK_UNIT, "colours fit the first unit");
+_Static_assert(sizeof(struct superslab) + ((COLOURS - 1) << COLOUR_SHIFT) <= HK_UNIT,
+               "records of every colour fit the first unit");
 
 static struct hk_lock lock;
 static struct shelf shelves[GRAINS][SHELVES];
 static struct superslab *all;
+static size_t used_by[GRAINS]; /* bytes */
+/* The SuperSlabs that come next: mapped, and not touched, for their first byte may cost a huge
+ * page.
+ */
+static struct { char *next, *end; } ahead[GRAINS];
 static struct hk_superslab_stats stats;
 static size_t peak_used;
 /* The least dirty memory since the last tick: nobody needed that much. */
@@ -197,7 +202,7 @@ static void regret(size_t bytes) {
     regretted += bytes;
 }
 
-/* --- taking and giving ------------------------------------------------------------------------ */
+/* --- books ------------------------------------------------------------------------------------ */
 
 static void account_dirty(struct superslab *superslab, uint64_t units, bool dirty) {
     size_t bytes = (size_t)__builtin_popcountl(units) << HK_UNIT_SHIFT;
@@ -213,12 +218,117 @@ static void account_dirty(struct superslab *superslab, uint64_t units, bool dirt
     }
 }
 
-static void account_used(size_t units, bool taken) {
-    stats.used += (taken ? units : -units) << HK_UNIT_SHIFT;
+static void account_used(const struct superslab *superslab, size_t units, bool taken) {
+    size_t bytes = (taken ? units : -units) << HK_UNIT_SHIFT; /* or less: it wraps */
+    used_by[superslab->grain] += bytes;
+    stats.used += bytes;
     if (stats.used > peak_used) {
         peak_used = stats.used;
     }
 }
+
+/* --- giving memory back ----------------------------------------------------------------------- */
+
+/* The runs of free units that hold a dirty one: the clean ones among them cost a call nothing. */
+static uint64_t runs_to_purge(const struct superslab *superslab) {
+    uint64_t result = 0;
+    for (uint64_t rest = superslab->free; rest;) {
+        unsigned first = (unsigned)__builtin_ctzl(rest);
+        uint64_t run = mask_of(first, (unsigned)__builtin_ctzl(~(rest >> first)));
+        result |= run & superslab->dirty ? run : 0;
+        rest &= ~run;
+    }
+    return result;
+}
+
+/* One call for each run. False: the system refused one. */
+static bool purge_units(char *base, uint64_t units) {
+    bool worked = true;
+    unsigned calls = 0;
+    size_t bytes = 0;
+    while (units) {
+        unsigned first = (unsigned)__builtin_ctzl(units);
+        unsigned length = (unsigned)__builtin_ctzl(~(units >> first));
+        worked &=
+            hk_os_purge(base + ((size_t)first << HK_UNIT_SHIFT), (size_t)length << HK_UNIT_SHIFT);
+        calls++;
+        bytes += (size_t)length << HK_UNIT_SHIFT;
+        units &= ~mask_of(first, length);
+    }
+    hk_on_purged(calls, bytes);
+    return worked;
+}
+
+/* Bytes that went. Under the lock, which it gives up during the calls: units on their way are
+ * neither free nor dirty meanwhile. */
+static size_t purge_superslab(struct superslab *superslab) {
+    uint64_t dirty = superslab->dirty;
+    uint64_t units = runs_to_purge(superslab);
+    account_dirty(superslab, dirty, false);
+    superslab->free &= ~units;
+    shelve(superslab);
+    hk_unlock(&lock);
+    bool worked = purge_units(base_of(superslab), units);
+    hk_lock(&lock, HK_LOCK_SUPERSLAB);
+    superslab->free |= units;
+    if (!worked) {
+        account_dirty(superslab, dirty, true);
+    }
+    shelve(superslab);
+    return worked ? (size_t)__builtin_popcountl(dirty) << HK_UNIT_SHIFT : 0;
+}
+
+/* The SuperSlab with the longest dirty run; NULL: nothing is dirty. */
+static struct superslab *dirtiest(void) {
+    const struct shelf *fine = &shelves[GRAIN_FINE][SHELF_DIRTY];
+    const struct shelf *coarse = &shelves[GRAIN_COARSE][SHELF_DIRTY];
+    const struct shelf *shelf = fine->rows > coarse->rows ? fine : coarse;
+    return shelf->rows ? shelf->row[63U - (unsigned)__builtin_clzl(shelf->rows)] : NULL;
+}
+
+/* Purges the SuperSlabs with the longest dirty runs first until at most `target` bytes are dirty.
+ * Bytes that went. */
+static size_t purge(size_t target) {
+    size_t purged = 0;
+    while (stats.dirty > target) {
+        struct superslab *superslab = dirtiest();
+        size_t bytes = superslab ? purge_superslab(superslab) : 0;
+        if (!bytes) {
+            break;
+        }
+        purged += bytes;
+    }
+    return purged;
+}
+
+static size_t dirty_limit(void) {
+    if (hk_limit_is_near()) {
+        return HK_UNIT;
+    }
+    size_t limit = hk_config.dirty_mib * HK_MIB;
+    if (limit < peak_used / DIRTY_PART_OF_PEAK) {
+        limit = peak_used / DIRTY_PART_OF_PEAK;
+    }
+    return limit + regretted + HK_UNIT; /* never 0 */
+}
+
+/* Above the limit a SuperSlab goes as soon as it is empty, in one call. While blocks are freed in
+ * no order most units get empty long before their neighbours: to purge them one by one would cost a
+ * call each. They wait for the decay, or until the heap would grow beside them. */
+static void purge_if_empty(struct superslab *superslab) {
+    if (superslab->free == ALL_FREE && stats.dirty > dirty_limit()) {
+        purged_early += purge_superslab(superslab);
+    }
+}
+
+static void purge_before_growth(void) {
+    size_t limit = dirty_limit();
+    if (stats.dirty > limit) {
+        purged_early += purge(limit / 2);
+    }
+}
+
+/* --- taking and giving ------------------------------------------------------------------------ */
 
 static struct superslab *add_superslab(char *base, enum grain grain) {
     struct superslab *superslab = superslab_at((uintptr_t)base);
@@ -235,10 +345,9 @@ static struct superslab *add_superslab(char *base, enum grain grain) {
     return superslab;
 }
 
-/* Under the lock, which it gives up during the calls to the system. Large heaps map several at
- * once: what nobody touches costs address space only. */
+/* Under the lock, which it gives up during the calls to the system. */
 static struct superslab *map_superslab(enum grain grain) {
-    const bool large = stats.used >= hk_config.huge_mib * HK_MIB;
+    const bool large = used_by[grain] >= hk_config.huge_mib * HK_MIB;
     size_t bytes = (large ? MAPPED_AT_ONCE : 1) * HK_SUPERSLAB;
     hk_unlock(&lock);
     char *base = hk_os_map(bytes, HK_SUPERSLAB);
@@ -250,11 +359,38 @@ static struct superslab *map_superslab(enum grain grain) {
         hk_os_huge(base, bytes, large && grain == GRAIN_FINE);
     }
     hk_lock(&lock, HK_LOCK_SUPERSLAB);
-    struct superslab *superslab = NULL;
-    for (; base && bytes; bytes -= HK_SUPERSLAB) {
-        superslab = add_superslab(base + bytes - HK_SUPERSLAB, grain);
+    if (!base) {
+        return NULL;
     }
-    return superslab;
+    char *end = base + bytes;
+    if (ahead[grain].next == ahead[grain].end) {
+        ahead[grain].next = base + HK_SUPERSLAB;
+        ahead[grain].end = end;
+        return add_superslab(base, grain);
+    }
+    for (char *more = base + HK_SUPERSLAB; more < end; more += HK_SUPERSLAB) {
+        (void)add_superslab(more, grain); /* another thread has mapped some meanwhile */
+    }
+    return add_superslab(base, grain);
+}
+
+static struct superslab *next_superslab(enum grain grain) {
+    if (ahead[grain].next == ahead[grain].end) {
+        return map_superslab(grain);
+    }
+    char *base = ahead[grain].next;
+    ahead[grain].next += HK_SUPERSLAB;
+    return add_superslab(base, grain);
+}
+
+static bool unmap_ahead(enum grain grain) {
+    char *start = ahead[grain].next;
+    size_t bytes = (size_t)(ahead[grain].end - start);
+    if (bytes == 0 || !hk_os_unmap(start, bytes)) {
+        return false;
+    }
+    ahead[grain].end = start;
+    return true;
 }
 
 /* Marks units as a slab or run. False: the class map could not grow. */
@@ -268,7 +404,7 @@ static bool claim(struct superslab *superslab, unsigned first, unsigned units, u
     uint64_t mask = mask_of(first, units);
     account_dirty(superslab, superslab->dirty & mask, false);
     superslab->free &= ~mask;
-    account_used(units, true);
+    account_used(superslab, units, true);
     shelve(superslab);
     for (unsigned i = 0; i < units; i++) {
         superslab->lead[first + i] = (uint8_t)i;
@@ -296,7 +432,7 @@ struct hk_slab *hk_units_take(unsigned units, uint8_t code, enum hk_stage *stage
         superslab = find(grain, SHELF_FREE, units);
         if (!superslab) {
             *stage = HK_STAGE_MMAP;
-            superslab = map_superslab(grain);
+            superslab = next_superslab(grain);
         }
         bits = superslab ? superslab->free : 0;
     }
@@ -311,6 +447,9 @@ struct hk_slab *hk_units_take(unsigned units, uint8_t code, enum hk_stage *stage
             slab = &superslab->slabs[first];
             account_run(slab, true);
         }
+        if (*stage != HK_STAGE_RECYCLED) {
+            purge_before_growth();
+        }
     }
     hk_unlock(&lock);
     return slab;
@@ -323,86 +462,28 @@ static void release(struct superslab *superslab, unsigned first, unsigned units)
     uint64_t mask = mask_of(first, units);
     superslab->free |= mask;
     account_dirty(superslab, mask, true);
-    account_used(units, false);
+    account_used(superslab, units, false);
     shelve(superslab);
     if (superslab->free == ALL_FREE) {
         hk_on_superslab_emptied();
     }
 }
 
-/* --- giving memory back ----------------------------------------------------------------------- */
-
-/* One call for each contiguous part. False: the system refused one. */
-static bool purge_units(char *base, uint64_t units) {
-    bool worked = true;
-    unsigned calls = 0;
-    size_t bytes = 0;
-    while (units) {
-        unsigned first = (unsigned)__builtin_ctzl(units);
-        unsigned length = (unsigned)__builtin_ctzl(~(units >> first));
-        worked &=
-            hk_os_purge(base + ((size_t)first << HK_UNIT_SHIFT), (size_t)length << HK_UNIT_SHIFT);
-        calls++;
-        bytes += (size_t)length << HK_UNIT_SHIFT;
-        units &= ~mask_of(first, length);
-    }
-    hk_on_purged(calls, bytes);
-    return worked;
-}
-
-/* The SuperSlab with the longest dirty run, if that has at least `shortest` units. */
-static struct superslab *dirtiest(unsigned shortest) {
-    const struct shelf *fine = &shelves[GRAIN_FINE][SHELF_DIRTY];
-    const struct shelf *coarse = &shelves[GRAIN_COARSE][SHELF_DIRTY];
-    const struct shelf *shelf = fine->rows > coarse->rows ? fine : coarse;
-    unsigned row = shelf->rows ? 63U - (unsigned)__builtin_clzl(shelf->rows) : 0;
-    return row >= shortest ? shelf->row[row] : NULL;
-}
-
-/* Purges SuperSlabs with a dirty run of at least `shortest` units, those with the longest first,
- * until at most `target` bytes are dirty. Under the lock, which it gives up during the calls: units
- * on their way are neither free nor dirty meanwhile. */
-static void purge(size_t target, unsigned shortest) {
-    bool worked = true;
-    while (worked && stats.dirty > target) {
-        struct superslab *superslab = dirtiest(shortest);
-        if (!superslab) {
-            break;
-        }
-        uint64_t units = superslab->dirty;
-        account_dirty(superslab, units, false);
-        superslab->free &= ~units;
-        shelve(superslab);
-        hk_unlock(&lock);
-        worked = purge_units(base_of(superslab), units);
-        hk_lock(&lock, HK_LOCK_SUPERSLAB);
-        superslab->free |= units;
-        if (!worked) {
-            account_dirty(superslab, units, true);
-        }
-        shelve(superslab);
-    }
-}
-
-static void purge_what_is_too_much(void) {
-    size_t limit = hk_config.dirty_mib * HK_MIB;
-    if (limit < peak_used / DIRTY_PART_OF_PEAK) {
-        limit = peak_used / DIRTY_PART_OF_PEAK;
-    }
-    limit += regretted + HK_UNIT; /* never 0 */
-    size_t before = stats.dirty;
-    if (before > limit) {
-        size_t times = before / limit;
-        purge(limit / 2, (unsigned)(LONG_RUN / (times * times)) + 1);
-    }
-    purged_early += before > stats.dirty ? before - stats.dirty : 0;
+/* Units that were just released hold nothing. */
+static void make_clean(struct superslab *superslab, const struct hk_slab *slab) {
+    account_dirty(superslab, mask_of(first_unit(slab), slab->units), false);
+    shelve(superslab);
 }
 
 void hk_units_give(struct hk_slab *slab) {
+    struct superslab *superslab = superslab_of(slab);
     hk_lock(&lock, HK_LOCK_SUPERSLAB);
     account_run(slab, false);
-    release(superslab_of(slab), first_unit(slab), slab->units);
-    purge_what_is_too_much();
+    release(superslab, first_unit(slab), slab->units);
+    if (hk_learn_on && slab->clean) {
+        make_clean(superslab, slab);
+    }
+    purge_if_empty(superslab);
     hk_unlock(&lock);
 }
 
@@ -427,7 +508,7 @@ bool hk_units_grow(struct hk_slab *slab, unsigned units) {
         account_run(slab, false);
         account_dirty(superslab, superslab->dirty & more, false);
         superslab->free &= ~more;
-        account_used(units - slab->units, true);
+        account_used(superslab, units - slab->units, true);
         slab->units = (uint8_t)units;
         account_run(slab, true);
         shelve(superslab);
@@ -438,7 +519,7 @@ bool hk_units_grow(struct hk_slab *slab, unsigned units) {
 
 void hk_superslab_tick(void) {
     hk_lock(&lock, HK_LOCK_SUPERSLAB);
-    purge(stats.dirty - least_dirty, 1);
+    (void)purge(stats.dirty - least_dirty);
     least_dirty = stats.dirty;
     purged_early = 0;
     regretted -= regretted / REGRET_FADES;
@@ -447,8 +528,9 @@ void hk_superslab_tick(void) {
 
 bool hk_superslab_trim(void) {
     hk_lock(&lock, HK_LOCK_SUPERSLAB);
-    bool any = stats.dirty > 0;
-    purge(0, 1);
+    bool any = purge(0) > 0;
+    any |= unmap_ahead(GRAIN_FINE);
+    any |= unmap_ahead(GRAIN_COARSE);
     for (struct superslab **link = &all; *link;) {
         struct superslab *superslab = *link;
         if (superslab->free != ALL_FREE) {

@@ -8,6 +8,7 @@
 #define HK_SUPERSLAB_H
 
 #include "base.h"
+#include "bitmap.h"
 #include "events.h"
 #include "lock.h"
 
@@ -24,12 +25,14 @@ struct hk_slab {
     uint8_t cls; /* or HK_CODE_RUN */
     uint8_t units;
     bool listed;         /* in its class's list of slabs that can give blocks */
+    bool clean;          /* a run on its way back: its pages went before (variant `learn`) */
     uint32_t used;       /* blocks that are neither in `free` nor still to be carved */
     uint32_t carved;     /* blocks cut so far */
     uint32_t free_count; /* length of `free` */
     void *free;          /* blocks that came back */
     const void *owner;   /* thread that opened it */
     struct hk_slab *next, *previous;
+    struct hk_bitmap bitmap[HK_BITMAPS]; /* in place of `free`, in the variant `bitmap` */
 };
 
 /* A run of units for blocks of class `code` (or HK_CODE_RUN), NULL if there is no memory. `stage`

@@ -4,47 +4,25 @@
 #include "config.h"
 #include "events.h"
 #include "large.h"
+#include "learn.h"
+#include "limit.h"
 #include "lock.h"
 #include "meta.h"
 #include "os.h"
 #include "slab.h"
 #include "superslab.h"
+#include "thread_record.h"
 
 #include <pthread.h>
 #include <string.h>
 
 enum {
-    MIN_LIMIT = 4,       /* frees of a class, however large, between two looks at the list */
-    COARSE_FACTOR = 8,   /* lists of blocks above 1 KiB may grow this much longer, in bytes */
-    MAX_LIMIT = 65535,   /* what `room` can hold */
-    TICK_INTERVAL = 32,  /* slow paths between two looks at the clock */
-    RUNS_KEPT = 2 << 20, /* bytes of freed runs that a thread keeps: about what its cache holds */
-    LONGEST_WALK = 1 << 17, /* blocks: longer than any list can be */
+    MIN_LIMIT = 4,      /* frees of a class, however large, between two looks at the list */
+    COARSE_FACTOR = 8,  /* lists of blocks above 1 KiB may grow this much longer, in bytes */
+    TICK_INTERVAL = 32, /* slow paths between two looks at the clock */
 };
 
-/* What a thread knows of a class beyond its list. */
-struct slot {
-    void *spare;        /* the list that filled up before this one */
-    uint16_t limit;     /* frees between two looks; 0: class not used yet */
-    uint16_t granted;   /* the `room` that was last given */
-    uint16_t seen_room; /* when idle lists were last looked for */
-    bool spilled;       /* a list went to central since the limit last grew */
-};
-
-struct hk_thread {
-    struct hk_tls *tls;
-    struct hk_thread *next; /* of the registered threads, or of the records to use again */
-    uint64_t frees;         /* granted room that was used up, and frees that bypass the lists */
-    unsigned until_tick;
-    uint64_t looked_ms; /* when idle lists were last looked for */
-    size_t limit_bytes; /* of all slots, as counted in `granted_bytes` */
-    size_t run_bytes;   /* in `runs`, and how many blocks that is */
-    size_t run_count;
-    void *runs[HK_RUN_MAX_UNITS + 1]; /* freed runs, by their units */
-    struct slot slots[HK_CLASSES];
-};
-
-_Thread_local struct hk_tls hk_tls;
+_Thread_local struct hk_tls hk_tls = {.head = HK_HEADS_AT_START};
 
 /* In place of a record: the thread is being set up, or its record is gone. */
 static struct hk_thread booting;
@@ -77,37 +55,11 @@ static uint64_t frees_of(const struct hk_thread *thread) {
     return frees;
 }
 
-static void give_runs(struct hk_thread *thread) {
-    for (unsigned units = 1; units <= HK_RUN_MAX_UNITS; units++) {
-        for (void *block = thread->runs[units]; block;) {
-            struct hk_slab *run = hk_slab_of(block);
-            block = hk_next(block);
-            hk_units_give(run);
-        }
-        thread->runs[units] = NULL;
-    }
-    thread->run_bytes = 0;
-    thread->run_count = 0;
-}
-
-/* Hands over both lists of a class. True if there was one. */
-static bool flush_class(struct hk_thread *thread, unsigned cls) {
-    void *lists[] = {thread->tls->head[cls], thread->slots[cls].spare};
-    thread->tls->head[cls] = NULL;
-    thread->slots[cls].spare = NULL;
-    for (unsigned i = 0; i < 2; i++) {
-        if (lists[i]) {
-            (void)hk_slab_put(cls, lists[i], thread->slots[cls].limit);
-        }
-    }
-    return lists[0] || lists[1];
-}
-
 static bool flush(struct hk_thread *thread) {
     bool any = thread->run_count > 0;
-    give_runs(thread);
+    hk_thread_give_runs(thread);
     for (unsigned cls = 1; cls < HK_CLASSES; cls++) {
-        any |= flush_class(thread, cls);
+        any |= hk_held_flush(thread, cls);
     }
     return any;
 }
@@ -115,10 +67,10 @@ static bool flush(struct hk_thread *thread) {
 /* Hands over the lists that saw no free since the last time. */
 static void flush_idle(struct hk_thread *thread) {
     for (unsigned cls = 1; cls < HK_CLASSES; cls++) {
-        struct slot *slot = &thread->slots[cls];
+        struct hk_slot *slot = &thread->slots[cls];
         uint16_t room = thread->tls->room[cls];
         if (room == slot->seen_room) {
-            (void)flush_class(thread, cls);
+            (void)hk_held_flush(thread, cls);
         }
         slot->seen_room = room;
     }
@@ -172,8 +124,7 @@ static struct hk_thread *new_record(void) {
     return thread;
 }
 
-/* The calling thread's record; NULL if it can have none (now, or any more). */
-static struct hk_thread *this_thread(void) {
+struct hk_thread *hk_thread_this(void) {
     struct hk_thread *thread = hk_tls.thread;
     if (HK_LIKELY(is_alive(thread))) {
         return thread;
@@ -200,22 +151,27 @@ static struct hk_thread *this_thread(void) {
 static unsigned limit_for(unsigned cls, size_t bytes) {
     size_t blocks = bytes / hk_class_size(cls);
     blocks = blocks < MIN_LIMIT ? MIN_LIMIT : blocks;
-    return blocks > MAX_LIMIT ? MAX_LIMIT : (unsigned)blocks;
+    return blocks > HK_LIMIT_MOST ? HK_LIMIT_MOST : (unsigned)blocks;
 }
 
 static void set_limit(struct hk_thread *thread, unsigned cls, unsigned limit) {
-    struct slot *slot = &thread->slots[cls];
+    struct hk_slot *slot = &thread->slots[cls];
     size_t more = ((size_t)limit - slot->limit) * hk_class_size(cls); /* or less: it wraps */
     slot->limit = (uint16_t)limit;
     thread->limit_bytes += more;
     __atomic_fetch_add(&granted_bytes, more, __ATOMIC_RELAXED);
 }
 
+void hk_thread_shrink_limit(struct hk_thread *thread, unsigned cls) {
+    unsigned limit = thread->slots[cls].limit;
+    set_limit(thread, cls, limit > 2 * MIN_LIMIT ? limit / 2 : MIN_LIMIT);
+}
+
 /* A list that spilled and then ran dry was too short: it may grow, while the budget allows. One
  * that only spills belongs to a thread that frees for others, who want short batches, still in
  * cache. */
 static void grow_limit(struct hk_thread *thread, unsigned cls) {
-    struct slot *slot = &thread->slots[cls];
+    struct hk_slot *slot = &thread->slots[cls];
     size_t factor = cls > HK_FINE_CLASSES ? COARSE_FACTOR : 1;
     unsigned most = limit_for(cls, hk_config.cache_max_kib * HK_KIB * factor);
     unsigned limit = slot->limit * 2U < most ? slot->limit * 2U : most;
@@ -230,7 +186,7 @@ static void grow_limit(struct hk_thread *thread, unsigned cls) {
 
 /* --- the slow paths --------------------------------------------------------------------------- */
 
-static void tick_of(struct hk_thread *thread) {
+void hk_thread_tick(struct hk_thread *thread) {
     if (thread->until_tick-- == 0) {
         thread->until_tick = TICK_INTERVAL;
         uint64_t now = hk_os_clock_ms();
@@ -242,119 +198,62 @@ static void tick_of(struct hk_thread *thread) {
     }
 }
 
-static void *take_spare(struct slot *slot, unsigned cls) {
-    hk_on_refill_try(HK_STAGE_SPARE, cls);
-    void *list = slot->spare;
-    slot->spare = NULL;
-    if (list) {
-        hk_on_refill_got(HK_STAGE_SPARE, cls, list);
-    }
-    return list;
-}
-
 void *hk_cache_refill(unsigned cls) {
     hk_on_early(HK_EARLY_CACHE_EMPTY);
-    struct hk_thread *thread = this_thread();
+    struct hk_thread *thread = hk_thread_this();
     if (HK_UNLIKELY(!thread)) {
-        return hk_slab_alloc_one(cls);
+        return hk_held_alloc_one(cls);
     }
-    struct slot *slot = &thread->slots[cls];
-    void *list = take_spare(slot, cls);
-    if (!list) {
-        if (slot->spilled) {
+    void *block = hk_held_take_spare(thread, cls);
+    if (!block) {
+        if (thread->slots[cls].spilled) {
             grow_limit(thread, cls);
         }
-        tick_of(thread);
-        list = hk_slab_refill(cls, MAX_LIMIT);
-    }
-    if (list) {
-        hk_tls.head[cls] = hk_next(list);
-    }
-    return list;
-}
-
-static void free_without_cache(unsigned cls, void *block) {
-    hk_tls.room[cls] = 0;
-    hk_on_free_threadless(cls);
-    __atomic_fetch_add(&other_frees, 1, __ATOMIC_RELAXED);
-    hk_set_next(block, NULL);
-    (void)hk_slab_put(cls, block, 1);
-}
-
-/* Hands a list over; the limit follows what becomes of it. */
-static void spill(struct hk_thread *thread, unsigned cls, void *list) {
-    struct slot *slot = &thread->slots[cls];
-    slot->spilled = true;
-    if (!hk_slab_put(cls, list, slot->limit)) {
-        (void)flush_class(thread, cls);
-        set_limit(thread, cls, slot->limit > 2 * MIN_LIMIT ? slot->limit / 2 : MIN_LIMIT);
-    }
-}
-
-void hk_cache_overflow(unsigned cls, void *block) {
-    hk_on_early(HK_EARLY_NO_ROOM);
-    hk_tls.room[cls] = 0; /* the borrow of the fast path */
-    hk_slab_check(block, "free(): invalid pointer");
-    struct hk_thread *thread = this_thread();
-    if (HK_UNLIKELY(!thread)) {
-        free_without_cache(cls, block);
-        return;
-    }
-    struct slot *slot = &thread->slots[cls];
-    void *list = hk_tls.head[cls];
-    if (HK_UNLIKELY(list == block)) {
-        hk_fatal("free(): double free of", block);
-    }
-    if (slot->limit == 0) {
-        set_limit(thread, cls, limit_for(cls, hk_config.cache_kib * HK_KIB));
-    } else if (list) {
-        hk_on_overflow(cls);
-        hk_tls.head[cls] = NULL;
-        void *old = slot->spare;
-        slot->spare = list;
-        if (old) {
-            spill(thread, cls, old);
-            tick_of(thread); /* may hand over any list of the thread */
-        }
-    }
-    thread->frees += slot->granted;
-    slot->granted = slot->limit;
-    hk_tls.room[cls] = (uint16_t)(slot->limit - 1);
-    hk_set_next(block, hk_tls.head[cls]);
-    hk_tls.head[cls] = block;
-    hk_on_free_tls_sll_overflow(cls);
-}
-
-/* --- runs ------------------------------------------------------------------------------------- */
-
-void *hk_cache_take_run(unsigned units) {
-    struct hk_thread *thread = this_thread();
-    if (!thread) {
-        return NULL;
-    }
-    tick_of(thread);
-    void *block = thread->runs[units];
-    if (block) {
-        thread->runs[units] = hk_next(block);
-        thread->run_bytes -= (size_t)units << HK_UNIT_SHIFT;
-        thread->run_count--;
-        hk_class_map_change(block, HK_CODE_RUN);
+        hk_thread_tick(thread);
+        block = hk_held_refill(thread, cls);
     }
     return block;
 }
 
-bool hk_cache_keep_run(unsigned units, void *block) {
-    struct hk_thread *thread = this_thread();
-    size_t bytes = (size_t)units << HK_UNIT_SHIFT;
-    if (!thread || thread->run_bytes + bytes > RUNS_KEPT) {
-        return false;
+static void free_without_cache(unsigned cls, void *block) {
+    hk_on_free_threadless(cls);
+    __atomic_fetch_add(&other_frees, 1, __ATOMIC_RELAXED);
+    hk_held_free_one(cls, block);
+}
+
+/* In the variant `secure`: the fast path may have refused the block for its content. Dies, or takes
+ * it; false: there was no room. */
+static bool add_suspect(unsigned cls, void *block) {
+    hk_secure_look_at_freed(block, cls);
+    bool room = hk_tls.room[cls] != UINT16_MAX;
+    if (room) {
+        hk_set_next(block, hk_tls.head[cls]);
+        hk_tls.head[cls] = block;
     }
-    hk_class_map_change(block, HK_CODE_NONE); /* so that a second free of it is noticed */
-    hk_set_next(block, thread->runs[units]);
-    thread->runs[units] = block;
-    thread->run_bytes += bytes;
-    thread->run_count++;
-    return true;
+    return room;
+}
+
+void hk_cache_overflow(unsigned cls, void *block) {
+    if (hk_secure_on && add_suspect(cls, block)) {
+        return;
+    }
+    hk_on_early(HK_EARLY_NO_ROOM);
+    hk_tls.room[cls] = 0; /* the borrow of the fast path */
+    hk_slab_check(block, "free(): invalid pointer");
+    struct hk_thread *thread = hk_thread_this();
+    if (HK_UNLIKELY(!thread)) {
+        free_without_cache(cls, block);
+        return;
+    }
+    if (HK_UNLIKELY(hk_cache_last(cls) == block)) {
+        hk_fatal("free(): double free of", block);
+    }
+    if (thread->slots[cls].limit == 0) {
+        set_limit(thread, cls, limit_for(cls, hk_config.cache_kib * HK_KIB));
+    }
+    thread->frees++;
+    hk_held_free(thread, cls, block);
+    hk_on_free_tls_sll_overflow(cls);
 }
 
 void hk_cache_bypassed(unsigned code) {
@@ -365,7 +264,7 @@ void hk_cache_bypassed(unsigned code) {
     struct hk_thread *thread = hk_tls.thread;
     if (is_alive(thread)) {
         thread->frees++;
-        tick_of(thread);
+        hk_thread_tick(thread);
     } else {
         __atomic_fetch_add(&other_frees, 1, __ATOMIC_RELAXED);
     }
@@ -374,13 +273,19 @@ void hk_cache_bypassed(unsigned code) {
 /* --- giving memory back ----------------------------------------------------------------------- */
 
 void hk_cache_tick(void) {
+    if (HK_UNLIKELY(hk_limit_presses())) {
+        (void)hk_cache_trim();
+    }
     static uint64_t window_began_ms;
     uint64_t now = hk_os_clock_ms();
     uint64_t began = __atomic_load_n(&window_began_ms, __ATOMIC_RELAXED);
     if (now - began >= hk_config.decay_ms / 2 &&
         __atomic_compare_exchange_n(&window_began_ms, &began, now, false, __ATOMIC_RELAXED,
                                     __ATOMIC_RELAXED)) {
-        hk_slab_tick();
+        if (hk_learn_on) {
+            hk_learn_tick();
+        }
+        hk_held_tick();
         hk_superslab_tick();
         hk_large_tick();
     }
@@ -389,25 +294,14 @@ void hk_cache_tick(void) {
 bool hk_cache_trim(void) {
     hk_on_trimmed();
     bool any = is_alive(hk_tls.thread) && flush(hk_tls.thread);
-    any |= hk_slab_trim();
+    any |= hk_learn_on && hk_learn_trim();
+    any |= hk_held_trim();
     any |= hk_superslab_trim();
     any |= hk_large_trim();
     return any;
 }
 
 /* --- looking ---------------------------------------------------------------------------------- */
-
-/* Counts the blocks of a list that another thread may be using: what is read is checked before it
- * is followed. With the SuperSlabs locked, so that a block's memory stays mapped. */
-static size_t walk(const void *list, unsigned cls) {
-    size_t length = 0;
-    while (list && length < LONGEST_WALK && hk_code_of(list) == cls &&
-           ((uintptr_t)list & (HK_ALIGNMENT - 1)) == 0) {
-        length++;
-        list = __atomic_load_n((void *const *)list, __ATOMIC_RELAXED);
-    }
-    return length;
-}
 
 static void count_thread(const struct hk_thread *thread, struct hk_cache_stats *stats) {
     stats->threads++;
@@ -417,8 +311,7 @@ static void count_thread(const struct hk_thread *thread, struct hk_cache_stats *
     stats->run_bytes += thread->run_bytes;
     hk_on_seen_runs(-thread->run_count); /* SuperSlabs take them for live */
     for (unsigned cls = 1; cls < HK_CLASSES; cls++) {
-        size_t blocks = walk(__atomic_load_n(&thread->tls->head[cls], __ATOMIC_RELAXED), cls) +
-                        walk(__atomic_load_n(&thread->slots[cls].spare, __ATOMIC_RELAXED), cls);
+        size_t blocks = hk_held_count(thread, cls);
         stats->listed_blocks += blocks;
         stats->listed_bytes += blocks * hk_class_size(cls);
         hk_on_seen_list(cls, blocks);
@@ -439,58 +332,9 @@ struct hk_cache_stats hk_cache_stats(void) {
     return stats;
 }
 
-/* --- fork ------------------------------------------------------------------------------------- */
+/* --- fork ----------------------------------------------------------------------------------- */
 
-/* fork takes every lock first, so that the child finds whole data. Not so when a signal handler
- * forks that interrupted hakmem while it held a lock: to wait for the others then could be to wait
- * for a thread that waits for this one. That child gets locks that work (the interrupted code
- * finishes its section there, too), and may find what another thread was changing half done; POSIX
- * lets it call no more than exec and _exit anyway. */
-static _Thread_local bool forking_inside __attribute__((tls_model("initial-exec")));
-
-static void visit_locks(hk_lock_visitor *visit) {
-    visit(&registry_lock, HK_LOCK_THREADS);
-    hk_slab_locks(visit);
-    hk_superslab_locks(visit);
-    hk_large_locks(visit);
-    if (hk_registry_on) {
-        hk_registry_locks(visit);
-    }
-    hk_meta_locks(visit);
-}
-
-static void note_if_mine(struct hk_lock *lock, enum hk_lock_kind kind) {
-    (void)kind;
-    forking_inside |= hk_lock_is_mine(lock);
-}
-
-/* In the child: the owner does not exist any more. */
-static void free_unless_mine(struct hk_lock *lock, enum hk_lock_kind kind) {
-    (void)kind;
-    if (!hk_lock_is_mine(lock)) {
-        lock->word = 0;
-    }
-}
-
-static void before_fork(void) {
-    forking_inside = false;
-    visit_locks(note_if_mine);
-    if (!forking_inside) {
-        visit_locks(hk_visit_lock);
-        hk_on_fork_begins();
-    }
-}
-
-static void after_fork(void) {
-    if (!forking_inside) {
-        hk_on_fork_done();
-        visit_locks(hk_visit_unlock);
-    }
-}
-
-/* The other threads are gone. Their lists are lost: the kernel copied their memory page by page
- * while they ran, so that a list's head and its links may be of different moments. */
-static void forget_other_threads(void) {
+void hk_thread_forget_others(void) {
     for (struct hk_thread **link = &threads; *link;) {
         struct hk_thread *thread = *link;
         if (thread == hk_tls.thread) {
@@ -506,16 +350,6 @@ static void forget_other_threads(void) {
     }
 }
 
-static void after_fork_in_child(void) {
-    if (forking_inside) {
-        visit_locks(free_unless_mine);
-        return;
-    }
-    forget_other_threads();
-    hk_on_forked(&hk_tls.own);
-    visit_locks(hk_visit_unlock);
-}
-
-void hk_cache_start(void) {
-    (void)pthread_atfork(before_fork, after_fork, after_fork_in_child);
+void hk_thread_locks(hk_lock_visitor *visit) {
+    visit(&registry_lock, HK_LOCK_THREADS);
 }

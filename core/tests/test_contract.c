@@ -153,11 +153,33 @@ static void information(void) {
     free(block);
 }
 
+/* Bytes that are appended one by one move the block seldom; a block that grows by half gets no more
+ * than that, for whoever moves it next copies the whole of it. */
+static void growth(void) {
+    char *block = malloc(1);
+    unsigned moved = 0;
+    for (size_t size = 2; size <= 40000; size++) {
+        char *grown = realloc(block, size);
+        CHECK(grown);
+        moved += grown != block;
+        block = grown;
+    }
+    CHECK(moved <= 50);
+    free(block);
+    block = malloc(16);
+    for (size_t size = 16; size <= 40000; size += size / 2) {
+        block = realloc(block, size);
+        CHECK(block && malloc_usable_size(block) <= size + size / 8 + 16);
+    }
+    free(block);
+}
+
 int main(void) {
     absurd_sizes();
     alignments();
     sizes_and_alignment();
     reallocs();
+    growth();
     free_keeps_errno();
     information();
     return 0;

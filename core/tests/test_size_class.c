@@ -18,6 +18,11 @@ int main(void) {
         size_t lost = hk_class_size(cls) - size;
         CHECK(lost < HK_ALIGNMENT || lost * 8 <= size);
     }
+    for (size_t alignment = HK_ALIGNMENT; alignment <= HK_SMALL_MAX; alignment *= 2) {
+        for (size_t size = alignment; size <= HK_SMALL_MAX; size += alignment) {
+            CHECK(hk_class_size(hk_class_of(size)) % alignment == 0);
+        }
+    }
     CHECK(hk_class_fine(0) == 0);
     CHECK(hk_class_size(HK_CLASSES - 1) == HK_SMALL_MAX);
     return 0;

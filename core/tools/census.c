@@ -4,6 +4,7 @@
  * line when a program starts, and one with what was counted whenever it ends or becomes another
  * program, to the descriptor that HAKCENSUS_FD names; contract 5 of docs/architecture.md. */
 #define _GNU_SOURCE /* RTLD_NEXT, execvpe */
+#include "census_blocks.h"
 #include "line.h"
 #include "report.h"
 
@@ -27,6 +28,7 @@ enum count {
     PVALLOC,
     FREE,
     FREE_NULL,    /* no operation: also counted under FREE */
+    FREE_REMOTE,  /* of a block of another thread: also counted under FREE */
     REALLOC_NEW,  /* realloc(NULL, n) allocates: also counted under REALLOC */
     REALLOC_FREE, /* realloc(p, 0) frees: also counted under REALLOC */
     FAILED,
@@ -34,9 +36,9 @@ enum count {
     COUNTS
 };
 static const char *const count_names[COUNTS] = {
-    "malloc", "calloc",          "realloc", "memalign",  "aligned_alloc", "posix_memalign",
-    "valloc", "pvalloc",         "free",    "free_null", "realloc_new",   "realloc_free",
-    "failed", "bytes_requested",
+    "malloc",         "calloc",      "realloc",      "memalign", "aligned_alloc",
+    "posix_memalign", "valloc",      "pvalloc",      "free",     "free_null",
+    "free_remote",    "realloc_new", "realloc_free", "failed",   "bytes_requested",
 };
 
 enum {
@@ -61,7 +63,8 @@ static char exe[PATH_MAX];
 
 #define THREAD_LOCAL static _Thread_local __attribute__((tls_model("initial-exec")))
 THREAD_LOCAL struct stripe *mine;
-THREAD_LOCAL int depth; /* of a call within a call only the outer one is the program's */
+THREAD_LOCAL unsigned self; /* which thread this is */
+THREAD_LOCAL int depth;     /* of a call within a call only the outer one is the program's */
 
 /* --- whoever would have served the call ------------------------------------------------------- */
 
@@ -126,7 +129,8 @@ static int enter(void) {
 
 static void add(enum count what, uint64_t amount) {
     if (!mine) {
-        mine = &stripes[atomic_fetch_add(&threads, 1) % STRIPES];
+        self = atomic_fetch_add(&threads, 1);
+        mine = &stripes[self % STRIPES];
     }
     atomic_fetch_add_explicit(&mine->counts[what], amount, memory_order_relaxed);
 }
@@ -153,6 +157,7 @@ static void *leave(enum count what, void *block, size_t size) {
         add(what, 1);
         if (block) {
             add(BYTES, size);
+            blocks_add((struct block){block, size, self});
             atomic_fetch_add_explicit(&mine->sizes[size_index(size)], 1, memory_order_relaxed);
         } else {
             add(FAILED, 1);
@@ -184,7 +189,12 @@ void *realloc(void *old, size_t size) {
         const size_t there = (size_t)(early + EARLY_BYTES - (unsigned char *)old);
         return leave(REALLOC, block ? memcpy(block, old, size < there ? size : there) : NULL, size);
     }
+    const struct block known =
+        old && depth == 1 ? blocks_remove(old) : (struct block){.address = NULL};
     void *block = next.realloc(old, size);
+    if (!block && size && known.address) {
+        blocks_add(known); /* it stays where it was */
+    }
     if (old && size == 0) {
         if (--depth == 0) {
             add(REALLOC, 1);
@@ -227,10 +237,13 @@ void free(void *block) {
     if (is_early(block) || !enter()) {
         return;
     }
+    const struct block known =
+        block && depth == 1 ? blocks_remove(block) : (struct block){.address = NULL};
     next.free(block);
     if (--depth == 0) {
         add(FREE, 1);
         add(FREE_NULL, block == NULL);
+        add(FREE_REMOTE, known.address && known.thread != self);
     }
 }
 
@@ -273,7 +286,11 @@ static void tell(void) {
             comma = ",";
         }
     }
-    line_add(&line, "]}\n");
+    line_add(&line, "]");
+    if (blocks_peak_bytes() >= 0) {
+        line_add(&line, ",\"peak_bytes\":%lld", blocks_peak_bytes());
+    }
+    line_add(&line, "}\n");
     report_line(&report, &line);
 }
 
@@ -284,8 +301,9 @@ static void tell_start(void) {
     report_line(&report, &line);
 }
 
-/* What was counted before the fork is the parent's. */
+/* What was counted before the fork is the parent's; what was live is so in both. */
 static void start_forked(void) {
+    blocks_after_fork_child();
     for (size_t offset = 0; offset < sizeof(struct stripe); offset += sizeof(uint64_t)) {
         take(offset);
     }
@@ -295,7 +313,7 @@ static void start_forked(void) {
 __attribute__((constructor)) static void census_start(void) {
     report_exe(exe);
     report = report_open("HAKCENSUS_FD");
-    pthread_atfork(NULL, NULL, start_forked);
+    pthread_atfork(blocks_before_fork, blocks_after_fork_parent, start_forked);
     tell_start();
 }
 

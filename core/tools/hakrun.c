@@ -1,4 +1,5 @@
-/* hakrun [--preload LIST] [--account FD] [--trace-exec FD] [--] PROGRAM [ARGS...]
+/* hakrun [--parent PID] [--preload LIST] [--account FD] [--trace-exec FD | --trace-calls FD]
+ *        [--] PROGRAM [ARGS...]
  *
  * Starts PROGRAM from a process so small that nothing of it shows in the program's figures: a
  * child inherits the resident high-water mark of whoever started it. See contract 5 of
@@ -12,6 +13,7 @@
 #include <signal.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -20,7 +22,9 @@ enum { EXIT_USAGE = 2, EXIT_NOT_STARTED = 127 };
 
 struct options {
     const char *preload;
-    int account_fd, trace_fd;
+    pid_t parent; /* who may not die before the program; 0: anybody */
+    int account_fd;
+    struct trace trace;
     char **command;
 };
 
@@ -31,17 +35,31 @@ __attribute__((noreturn)) static void refuse(const char *what, const char *which
     exit(EXIT_USAGE);
 }
 
-static int descriptor(const char *text) {
+/* What `text` says, or -1. */
+static int number(const char *text) {
     char *end = NULL;
-    const long fd = strtol(text, &end, 10);
-    if (!*text || *end || fd < 0 || fd > INT_MAX || fcntl((int)fd, F_SETFD, FD_CLOEXEC) != 0) {
+    const long value = strtol(text, &end, 10);
+    return !*text || *end || value < 0 || value > INT_MAX ? -1 : (int)value;
+}
+
+static int descriptor(const char *text) {
+    const int fd = number(text);
+    if (fd < 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) != 0) {
         refuse("not an open descriptor:", text);
     }
-    return (int)fd;
+    return fd;
+}
+
+static pid_t process(const char *text) {
+    const pid_t pid = number(text);
+    if (pid <= 0) {
+        refuse("not a process:", text);
+    }
+    return pid;
 }
 
 static struct options parse(int argc, char **argv) {
-    struct options options = {.account_fd = -1, .trace_fd = -1};
+    struct options options = {.account_fd = -1, .trace = {.what = TRACE_NOTHING}};
     int i = 1;
     for (; i < argc && strncmp(argv[i], "--", 2) == 0; i += 2) {
         if (strcmp(argv[i], "--") == 0) {
@@ -51,19 +69,24 @@ static struct options parse(int argc, char **argv) {
         if (i + 1 == argc) {
             refuse("no value for", argv[i]);
         }
-        if (strcmp(argv[i], "--preload") == 0) {
+        if (strcmp(argv[i], "--parent") == 0) {
+            options.parent = process(argv[i + 1]);
+        } else if (strcmp(argv[i], "--preload") == 0) {
             options.preload = argv[i + 1];
         } else if (strcmp(argv[i], "--account") == 0) {
             options.account_fd = descriptor(argv[i + 1]);
         } else if (strcmp(argv[i], "--trace-exec") == 0) {
-            options.trace_fd = descriptor(argv[i + 1]);
+            options.trace = (struct trace){TRACE_IMAGES, descriptor(argv[i + 1])};
+        } else if (strcmp(argv[i], "--trace-calls") == 0) {
+            options.trace = (struct trace){TRACE_CALLS, descriptor(argv[i + 1])};
         } else {
             refuse("unknown option", argv[i]);
         }
     }
     if (i >= argc) {
         refuse("no program;",
-               "hakrun [--preload LIST] [--account FD] [--trace-exec FD] -- PROGRAM");
+               "hakrun [--parent PID] [--preload LIST] [--account FD] [--trace-exec FD | "
+               "--trace-calls FD] -- PROGRAM");
     }
     options.command = argv + i;
     return options;
@@ -128,11 +151,34 @@ __attribute__((noreturn)) static void end_like(int status) {
     _exit(WEXITSTATUS(status));
 }
 
+/* From now on, this process gets `signal_number` when `parent` dies; at once if it is dead. */
+static void die_with(pid_t parent, int signal_number) {
+    prctl(PR_SET_PDEATHSIG, signal_number);
+    if (getppid() != parent) {
+        raise(signal_number);
+    }
+}
+
+/* Nobody waits for the program any more: it ends, and what it started in our process group. */
+static void orphaned(int signal_number) {
+    (void)signal_number;
+    if (child > 0) {
+        kill(child, SIGKILL);
+    }
+    if (getpgrp() == getpid()) {
+        kill(0, SIGKILL);
+    }
+    _exit(EXIT_NOT_STARTED);
+}
+
 /* Starts the program in a child that waits for `go` and tells its exec's errno on `failed`. */
 static pid_t start(const struct options *options, const int go[2], const int failed[2]) {
-    const pid_t pid = fork();
+    const pid_t self = getpid(), pid = fork();
     if (pid == 0) {
         char ready;
+        if (options->parent) {
+            die_with(self, SIGKILL);
+        }
         if (read(go[0], &ready, 1) == 1) {
             become(options);
         }
@@ -154,18 +200,23 @@ static int supervise(const struct options *options) {
     for (const int *s = (const int[]){SIGINT, SIGTERM, SIGHUP, SIGQUIT, 0}; *s; s++) {
         signal(*s, forward);
     }
+    if (options->parent) {
+        signal(SIGUSR2, orphaned);
+        die_with(options->parent, SIGUSR2);
+    }
     child = start(options, go, failed);
     if (child < 0) {
         refuse("cannot start a program:", strerror(errno));
     }
     signal(SIGCHLD, SIG_DFL); /* ignored, it would leave nothing to wait for */
-    const int traced = options->trace_fd >= 0 && trace_attach(child, options->trace_fd) == 0;
+    const struct trace *trace = &options->trace;
+    const int traced = trace->what != TRACE_NOTHING && trace_attach(child, trace) == 0;
     const uint64_t begin_ns = now_ns();
     if (write(go[1], "", 1) != 1) {
         kill(child, SIGKILL);
     }
     if (traced) {
-        trace_until_end(child, options->trace_fd, &status, &used);
+        trace_until_end(child, trace, &status, &used);
     } else {
         while (wait4(child, &status, 0, &used) < 0 && errno == EINTR) {
         }
@@ -184,8 +235,11 @@ static int supervise(const struct options *options) {
 
 int main(int argc, char **argv) {
     const struct options options = parse(argc, argv);
-    if (options.account_fd >= 0 || options.trace_fd >= 0) {
+    if (options.account_fd >= 0 || options.trace.what != TRACE_NOTHING) {
         return supervise(&options);
+    }
+    if (options.parent) {
+        die_with(options.parent, SIGKILL);
     }
     become(&options);
     fprintf(stderr, "hakrun: cannot start %s: %s\n", options.command[0], strerror(errno));

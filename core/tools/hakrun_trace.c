@@ -3,6 +3,7 @@
 #define _GNU_SOURCE /* wait4, __WALL */
 #include "hakrun_trace.h"
 
+#include "hakrun_calls.h"
 #include "line.h"
 
 #include <elf.h>
@@ -13,19 +14,19 @@
 #include <sys/ptrace.h>
 #include <sys/wait.h>
 
-enum { EVENT_SHIFT = 16, PROC_PATH_BYTES = 64 };
+enum { EVENT_SHIFT = 16, PROC_PATH_BYTES = 64, AT_CALL = SIGTRAP | 0x80 };
 
-int trace_attach(pid_t child, int report_fd) {
-    const long follow =
-        PTRACE_O_TRACEEXEC | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK | PTRACE_O_TRACECLONE;
+int trace_attach(pid_t child, const struct trace *trace) {
+    const long follow = PTRACE_O_TRACEEXEC | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK |
+                        PTRACE_O_TRACECLONE | PTRACE_O_TRACESYSGOOD;
     if (ptrace(PTRACE_SEIZE, child, NULL, follow) == 0) {
         return 0;
     }
     struct line line = {.length = 0};
-    line_add(&line, "{\"hakexec\":1,\"error\":");
+    line_add(&line, "{\"%s\":1,\"error\":", trace->what == TRACE_CALLS ? "hakcall" : "hakexec");
     line_add_string(&line, strerror(errno));
     line_add(&line, "}\n");
-    line_write(&line, report_fd);
+    line_write(&line, trace->report_fd);
     return -1;
 }
 
@@ -109,27 +110,32 @@ static int is_stop_signal(int number) {
 }
 
 /* Lets a stopped task go on as if nobody watched. */
-static void resume(pid_t pid, int status, int report_fd) {
+static void resume(pid_t pid, int status, const struct trace *trace) {
     const int event = status >> EVENT_SHIFT;
     const long number = WSTOPSIG(status);
-    if (event == PTRACE_EVENT_EXEC) {
-        report_image(pid, report_fd);
+    if (number == AT_CALL) {
+        calls_at_stop(pid, trace->report_fd);
+    } else if (event == PTRACE_EVENT_EXEC && trace->what == TRACE_CALLS) {
+        calls_at_exec(pid, trace->report_fd);
+    } else if (event == PTRACE_EVENT_EXEC) {
+        report_image(pid, trace->report_fd);
     }
     if (event == PTRACE_EVENT_STOP && is_stop_signal((int)number)) {
         ptrace(PTRACE_LISTEN, pid, NULL, NULL); /* stopped by job control: stays stopped */
     } else {
-        ptrace(PTRACE_CONT, pid, NULL, event ? 0L : number);
+        ptrace(trace->what == TRACE_CALLS ? PTRACE_SYSCALL : PTRACE_CONT, pid, NULL,
+               event || number == AT_CALL ? 0L : number);
     }
 }
 
-void trace_until_end(pid_t child, int report_fd, int *status, struct rusage *used) {
+void trace_until_end(pid_t child, const struct trace *trace, int *status, struct rusage *used) {
     for (;;) {
         const pid_t pid = wait4(-1, status, __WALL, used);
         if (pid < 0 && errno != EINTR) {
             return;
         }
         if (pid > 0 && WIFSTOPPED(*status)) {
-            resume(pid, *status, report_fd);
+            resume(pid, *status, trace);
         } else if (pid == child) {
             return;
         }

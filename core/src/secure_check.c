@@ -1,0 +1,96 @@
+/* The cold side of the variant `secure`: what exactly is wrong with a block, and blocks that are
+ * zeroed when they are freed. */
+#include "class_map.h"
+#include "os.h"
+#include "secure.h"
+#include "size_class.h"
+#include "slab.h"
+#include "superslab.h"
+
+#include <string.h>
+
+enum { LINKS_BYTES = 2 * sizeof(uint64_t) }; /* next, mark */
+
+static bool is_zeroing(void) {
+    return hk_secure.mark != hk_secure.expected;
+}
+
+static bool is_free(const void *block) {
+    uint64_t mark = hk_secure_mark_at(block);
+    return mark == hk_secure.mark || mark == hk_secure.expected;
+}
+
+static size_t end_of(unsigned cls) {
+    return hk_class_size(cls) - HK_SECURE_BYTES;
+}
+
+/* Of a free block: the class map forgets runs that wait in the cache of a thread. */
+static size_t end_of_free(const void *block) {
+    unsigned code = hk_code_of(block);
+    return code ? end_of(code)
+                : ((size_t)hk_slab_of(block)->units << HK_UNIT_SHIFT) - HK_SECURE_BYTES;
+}
+
+static bool is_zero(const char *start, const char *end) {
+    return start >= end ||
+           (*start == 0 && memcmp(start, start + 1, (size_t)(end - start) - 1) == 0);
+}
+
+void hk_secure_look_at_free(const void *block) {
+    uint64_t mark = hk_secure_mark_at(block);
+    bool well = mark == hk_secure.mark;
+    if (well && is_zeroing()) {
+        well = is_zero((const char *)block + LINKS_BYTES, (const char *)block + end_of_free(block));
+    }
+    if (!well) {
+        hk_fatal("malloc(): write into free block", block);
+    }
+}
+
+void hk_secure_look_at_freed(void *block, unsigned cls) {
+    const size_t end = end_of(cls);
+    hk_slab_check(block, "free(): invalid pointer");
+    if (is_free(block)) {
+        hk_fatal("free(): double free of", block);
+    }
+    if (hk_secure_end_at(block, end) != hk_secure.end) {
+        hk_fatal("free(): write past the end of", block);
+    }
+    if (is_zeroing()) {
+        memset(block, 0, end);
+    }
+}
+
+void hk_secure_run_freed(void *block, size_t bytes) {
+    if (hk_secure_end_at(block, bytes - HK_SECURE_BYTES) != hk_secure.end) {
+        hk_fatal("free(): write past the end of", block);
+    }
+    if (is_zeroing()) {
+        memset(block, 0, bytes - HK_SECURE_BYTES);
+    }
+}
+
+void hk_secure_large_freed(char *start, size_t bytes) {
+    if (is_zeroing()) {
+        (void)hk_os_purge(start, bytes);
+    }
+    hk_secure_set_next(start, NULL);
+}
+
+void hk_secure_large_taken(const char *start) {
+    if (!is_free(start)) {
+        hk_fatal("malloc(): write into free block", start);
+    }
+}
+
+void hk_secure_look_at_live(const void *block, size_t bytes) {
+    if (hk_code_of(block) < HK_CLASSES) {
+        hk_slab_check(block, "realloc(): invalid pointer");
+        if (is_free(block)) {
+            hk_fatal("realloc(): use of free block", block);
+        }
+    }
+    if (hk_secure_end_at(block, bytes - HK_SECURE_BYTES) != hk_secure.end) {
+        hk_fatal("realloc(): write past the end of", block);
+    }
+}

@@ -1,0 +1,94 @@
+/* The lock: it excludes, and no wake-up is lost when a signal handler interrupts a thread that was
+ * just woken and then waits for what another sleeper holds. */
+#include "check.h"
+#include "lock.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <unistd.h>
+
+enum { THREADS = 4, TURNS = 100000, ROUNDS = 300 };
+
+static struct hk_lock lock;
+static unsigned long shared;
+
+static void *add(void *unused) {
+    for (unsigned i = 0; i < TURNS; i++) {
+        hk_lock(&lock, HK_LOCK_CLASS);
+        shared++;
+        hk_unlock(&lock);
+    }
+    return unused;
+}
+
+static void excludes(void) {
+    pthread_t ids[THREADS];
+    for (unsigned i = 0; i < THREADS; i++) {
+        CHECK(pthread_create(&ids[i], NULL, add, NULL) == 0);
+    }
+    for (unsigned i = 0; i < THREADS; i++) {
+        CHECK(pthread_join(ids[i], NULL) == 0);
+    }
+    CHECK(shared == (unsigned long)THREADS * TURNS && lock.word == 0);
+}
+
+/* The first sleeper is woken and at once interrupted, by a handler that waits until the second one
+ * had the lock. */
+static volatile bool second_had_it;
+static volatile unsigned sleepers;
+
+static void wait_for_second(int number) {
+    (void)number;
+    /* NOLINTBEGIN(bugprone-signal-handler,cert-sig30-c): each is one system call */
+    hk_lock_pass_on_wake();
+    while (!second_had_it) {
+        sched_yield();
+    }
+    /* NOLINTEND(bugprone-signal-handler,cert-sig30-c) */
+}
+
+static void *sleep_for_it(void *is_second) {
+    __atomic_fetch_add(&sleepers, 1, __ATOMIC_SEQ_CST);
+    hk_lock(&lock, HK_LOCK_CLASS);
+    second_had_it |= is_second != NULL;
+    hk_unlock(&lock);
+    return NULL;
+}
+
+static pthread_t sleeper(unsigned number) {
+    pthread_t id;
+    CHECK(pthread_create(&id, NULL, sleep_for_it, number == 2 ? &lock : NULL) == 0);
+    while (__atomic_load_n(&sleepers, __ATOMIC_SEQ_CST) < number) {
+        sched_yield();
+    }
+    usleep(200); /* it sleeps, or spins still: then the round tells nothing */
+    return id;
+}
+
+static void wakes_are_passed_on(void) {
+    cpu_set_t first;
+    CPU_ZERO(&first);
+    CPU_SET((size_t)sched_getcpu(), &first);
+    CHECK(sched_setaffinity(0, sizeof first, &first) == 0); /* so that the signal is in time */
+    (void)signal(SIGUSR1, wait_for_second);
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        second_had_it = false;
+        sleepers = 0;
+        hk_lock(&lock, HK_LOCK_CLASS);
+        pthread_t one = sleeper(1);
+        pthread_t two = sleeper(2);
+        hk_unlock(&lock);
+        CHECK(pthread_kill(one, SIGUSR1) == 0);
+        CHECK(pthread_join(one, NULL) == 0);
+        CHECK(pthread_join(two, NULL) == 0);
+        CHECK(lock.word == 0);
+    }
+}
+
+int main(void) {
+    alarm(120);
+    excludes();
+    wakes_are_passed_on();
+    return 0;
+}
