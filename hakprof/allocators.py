@@ -11,6 +11,7 @@ An allocator that hakprof knows by name is one file, `data/peers/NAME.toml`:
     private           allocation functions that no other allocator takes over, such as mi_malloc
     version_pattern   regular expression, over the library's bytes, whose group is the version
     version_function  function without arguments that returns the version, a text or a number
+    instrumented      variants that measure themselves: their speed is not the allocator's
     delegates         true if it hands calls on to glibc by design
 """
 
@@ -60,6 +61,7 @@ class Peer:
     private: tuple[str, ...] = ()
     version_pattern: str = ""
     version_function: str = ""
+    instrumented: tuple[str, ...] = ()
     delegates: bool = False
 
 
@@ -130,6 +132,14 @@ def peer_of(allocator: Allocator) -> Peer | None:
     """The row of `data/peers` that describes it; None for a library nobody knows."""
     name = allocator.name if allocator.library is None else name_of(allocator.library)
     return peers().get(name.partition(":")[0])
+
+
+def is_instrumented(allocator: Allocator) -> bool:
+    """Whether this build measures itself, so that its speed is not the allocator's."""
+    if allocator.library is None or not (peer := peer_of(allocator)):
+        return False
+    variant = name_of(allocator.library).partition(":")[2]
+    return not set(peer.instrumented).isdisjoint(variant.split("+"))
 
 
 def variants_of(name: str) -> list[str]:

@@ -32,6 +32,7 @@ class Benchmark:
     warmup_counted: int
     threads_default: int
     multithreaded: bool
+    runs_a_block: int = 1  # so many times shorter, one thread's cost per op is the same
     presets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def target(

@@ -42,6 +42,8 @@ class Census:
     sizes: tuple[tuple[int, int], ...] = ()  # (largest size in bytes, allocations), ascending
     processes: int = 0  # images and forks that began to count
     lost: int = 0  # of them, those that were killed before they could tell
+    peak_bytes: int | None = None
+    """the most that one process had live at once, by the sizes asked for; None if not known"""
 
     @property
     def allocs(self) -> int:
@@ -78,17 +80,29 @@ class Census:
             "frees": self.frees,
             "bytes_requested": self.calls.get("bytes_requested", 0),
         }
-        absent = Absent(Absence.UNAVAILABLE, self.problem) if self.problem else None
-        return tuple(
-            Reading(
-                name=name,
-                value=absent or float(count),
-                unit="bytes" if name == "bytes_requested" else "count",
-                kind=Kind.EXACT,
-                source=SOURCE,
-            )
-            for name, count in counts.items()
-        )
+        return tuple(self._reading(name, count) for name, count in counts.items())
+
+    @property
+    def asked(self) -> Reading:
+        """`asked_bytes`: the most that the program had asked for at once."""
+        return self._reading("asked_bytes", self.peak_bytes)
+
+    @property
+    def remote_share(self) -> float | None:
+        """Blocks freed by another thread than allocated them, of all freed; None if unknown."""
+        if self.problem or not self.frees:
+            return None
+        return self.calls.get("free_remote", 0) / self.frees
+
+    def _reading(self, name: str, count: int | None) -> Reading:
+        value: float | Absent
+        if self.problem or count is None:
+            why = self.problem or "there was no memory to remember every block"
+            value = Absent(Absence.UNAVAILABLE, why)
+        else:
+            value = float(count)
+        unit = "bytes" if "bytes" in name else "count"
+        return Reading(name, value, unit, Kind.EXACT, SOURCE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +110,7 @@ class _Line:
     pid: int
     at: str
     sizes: tuple[tuple[int, int], ...] = ()
+    peak_bytes: int | None = None
 
 
 def take(argv: Sequence[str], *, env: Mapping[str, str], timeout_s: float) -> Census:
@@ -116,6 +131,7 @@ def parse(text: bytes) -> Census:
     """What the lines of a run add up to. A line that cannot be read is one that was lost."""
     calls: Counter[str] = Counter()
     sizes: Counter[int] = Counter()
+    peaks: list[int | None] = []
     events: dict[int, list[str]] = {}
     unreadable = 0
     for line in text.splitlines():
@@ -127,11 +143,14 @@ def parse(text: bytes) -> Census:
         events.setdefault(read.pid, []).append(read.at)
         calls.update(counts)
         sizes.update(dict(read.sizes))
+        peaks += [read.peak_bytes] if read.at == "end" else []
+    known = [peak for peak in peaks if peak is not None]
     return Census(
         calls=calls,
         sizes=tuple(sorted(sizes.items())),
         processes=sum(history.count("start") for history in events.values()) + unreadable,
         lost=sum(map(_unfinished, events.values())) + unreadable,
+        peak_bytes=max(known, default=None) if len(known) == len(peaks) else None,
     )
 
 
@@ -142,7 +161,7 @@ def _read(line: bytes) -> tuple[_Line, Mapping[str, int]]:
     counts = {
         key: value
         for key, value in data.items()
-        if key not in {"hakcensus", "pid", "threads"} and type(value) is int
+        if key not in {"hakcensus", "pid", "threads", "peak_bytes"} and type(value) is int
     }
     return from_json(_Line, data), counts
 

@@ -22,10 +22,14 @@ ALPHA = 0.05
 """Chance of calling at least one arm different in a command in which all are equal."""
 
 RESOLUTION = 0.01
-"""An interval that leaves no more than this possible is narrow enough to stop."""
+"""An interval of a sure difference whose half width is below this is narrow enough to stop."""
 
 PROPORTION = 0.2
-"""So is one of a sure difference whose half width is below this share of the difference."""
+"""So is one whose half width is below this share of the difference."""
+
+NEGLIGIBLE = 0.005
+"""So is one that leaves no more than this possible: half of the least that is promised to be found,
+or a true difference of that size would often end as none."""
 
 
 Name = TypeVar("Name")
@@ -57,7 +61,7 @@ class Comparison:
         half_width = (self.speed.high - self.speed.low) / 2
         if self.judgement in {Judgement.FASTER, Judgement.SLOWER}:
             return half_width <= max(RESOLUTION, PROPORTION * abs(self.speed.value - 1))
-        return self.speed.bound <= RESOLUTION
+        return self.speed.bound <= NEGLIGIBLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +115,22 @@ def judge(base: str, again: FloatArray, costs: Mapping[str, FloatArray], looks: 
         ),
         winner=_winner(list(costs), speed_over, looks, margin),
     )
+
+
+def judge_pairs(
+    pairs: Mapping[Name, tuple[FloatArray, FloatArray]],
+) -> dict[Name, tuple[Ratio, Judgement]]:
+    """Speed of each pair of costs (base, other), block by block, judged once after the last block.
+
+    The chance that any of several equal pairs is called different stays within ALPHA (Holm).
+    """
+    speeds = step_down(
+        pairs,
+        lambda name, level: paired_ratio(pairs[name][1], pairs[name][0], level=level),
+        lambda speed: speed.excludes_one,
+        Looks((1,), 1),
+    )
+    return {name: (speed, _judgement(speed, 0.0)) for name, speed in speeds.items()}
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from hakprof.errors import HakprofError
 from hakprof.layout import VariedLayout
 from hakprof.measurement import Measurement, Tell
 from hakprof.model import Absent, Verdict
-from hakprof.report import Column, Report
+from hakprof.report import Column, Outcome, Report
 from hakprof.stats import Ratio
 from hakprof.units import show_bytes, show_percent
 
@@ -20,7 +20,7 @@ SCHEMA = "hakprof.compare/1"
 """Name and version of the document. A field may be added; one that changes raises the version."""
 
 PARTS = 4
-"""Runs are so many times shorter than those of `hakprof stat`, and there are more of them."""
+"""A block takes each arm so many times less work than a run of `hakprof stat`: there are more."""
 
 SYSCALLS = Syscalls()
 
@@ -61,14 +61,7 @@ class ComparisonReport:
     unsteady: bool  # chance made even that differ
     excluded: Mapping[str, str]  # arm -> why no verdict is given
     needed_s: float | None = None  # how long a verdict would take, where the budget was too small
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """The report, and the errors that belong on stderr and into the exit code, gravest first."""
-
-    comparison: ComparisonReport
-    errors: tuple[HakprofError, ...]
+    runs_a_block: int = 1  # of each arm; their median is what it costs in that block
 
 
 def measure(
@@ -77,7 +70,7 @@ def measure(
     *,
     wall_time: bool = False,
     settled: Settled = lambda verdicts: verdicts.settled,
-) -> Outcome:
+) -> Outcome[ComparisonReport]:
     """Compare the request's allocators with the first of them."""
     found = contested(request, tell, wall_time=wall_time, settled=by_verdicts(settled))
     return Outcome(compare(found), found.errors)
@@ -120,9 +113,11 @@ def contested(
             backend=backends.TIMING.name,
             cpu_time=cpu_time,
             settled=settled,
+            runs_a_block=request.work.runs_a_block,
         )
         measurement.time(VariedLayout(backends.TIMING), contest.plan, contest.enough)
         measurement.once(SYSCALLS)
+        measurement.take_census()
 
     outcome = stat.measure(request, tell, time)
     assert contest is not None  # noqa: S101 (`time` was called)
@@ -139,6 +134,7 @@ def compare(found: Contested) -> ComparisonReport:
     base = columns[contest.base]
     same = verdicts.same.speed if verdicts else None
     bounded = same is not None and same.high < math.inf
+    undecided = verdicts is not None and _undecided(verdicts)
     return ComparisonReport(
         schema=SCHEMA,
         report=report,
@@ -149,7 +145,8 @@ def compare(found: Contested) -> ComparisonReport:
         noise=math.sqrt(same.high / same.low) - 1 if same and bounded else None,
         unsteady=same is not None and same.excludes_one,
         excluded={**contest.problems, **unproven},
-        needed_s=contest.needed_s if verdicts and _undecided(verdicts) else None,
+        needed_s=contest.needed_s if undecided and contest.limited else None,
+        runs_a_block=contest.runs_a_block,
     )
 
 
@@ -163,12 +160,12 @@ def findings(comparison: ComparisonReport) -> tuple[str, ...]:
     return tuple(
         sentence
         for row in comparison.rows
-        for sentence in (_speed_and_memory(row, comparison), _count_below_noise(row, comparison))
+        for sentence in (speed_and_memory(row, comparison), count_below_noise(row, comparison))
         if sentence
     )
 
 
-def _speed_and_memory(row: Row, comparison: ComparisonReport) -> str:
+def speed_and_memory(row: Row, comparison: ComparisonReport) -> str:
     """An arm that wins by time and loses by memory, or the other way, is said to do both."""
     peaks = {c.arm.name: c.figures["max_rss_bytes"].value for c in comparison.report.columns}
     ours, theirs = peaks.get(row.arm), peaks.get(comparison.base)
@@ -185,7 +182,7 @@ def _speed_and_memory(row: Row, comparison: ComparisonReport) -> str:
     )
 
 
-def _count_below_noise(row: Row, comparison: ComparisonReport) -> str:
+def count_below_noise(row: Row, comparison: ComparisonReport) -> str:
     """A change that the exact count shows and the time cannot; threads that wait count anyhow."""
     change = (row.instructions or 1.0) - 1
     threads = comparison.report.target.threads
@@ -201,8 +198,11 @@ def doubt(column: Column) -> str:
     """Why nobody can say whose speed an arm shows; "" where it is proven."""
     if column.proof is None or column.proven:
         return ""
-    if column.proof.verdict is Verdict.REFUTED:
-        return f"{column.proof.served_by or 'somebody else'} served its calls"
+    proof = column.proof
+    if proof.verdict is Verdict.REFUTED and proof.served_by == proof.expected:
+        return "it served some of the calls only"
+    if proof.verdict is Verdict.REFUTED:
+        return f"{proof.served_by or 'somebody else'} served its calls"
     return "it is not proven that it served the calls"
 
 

@@ -1,13 +1,17 @@
 """A comparison while it runs: looks at the samples so far, says when enough is known.
 
-    contest = Contest(plan, base, samples, backend=backend.name, cpu_time=True, settled=settled)
+    contest = Contest(plan, base, samples, backend=backend.name, cpu_time=True, settled=settled,
+                      runs_a_block=8)
     run_blocks(contest.plan, VariedLayout(backend), contest.enough)    # fills `samples`
     contest.verdicts()
 
-Broken off at any point, the blocks that are complete count.
+The runs of a block are interleaved: each arm once, in random order, so many times over. What an
+arm costs in a block is the median of its runs. Broken off at any point, complete blocks count.
 """
 
 import dataclasses
+import statistics
+from collections import defaultdict
 from collections.abc import Callable, Container, Mapping, Sequence
 
 import numpy as np
@@ -41,27 +45,43 @@ class Contest:
         backend: str,
         cpu_time: bool,
         settled: "Callable[[Contest], bool]",
+        runs_a_block: int = 1,
     ) -> None:
         """`samples`, by arm, grow while the contest runs; those of `backend` count.
 
-        `cpu_time`: compare the CPU time, not the wall time. `settled`: asked at each look.
+        `plan.runs` are blocks. `cpu_time`: compare the CPU time, not the wall time.
+        `settled`: asked at each look.
         """
         again = dataclasses.replace(base, name=base.name + AGAIN)
         self.base, self.again = base.name, again.name
         self.most = plan.runs or MOST_BLOCKS
-        self.plan = dataclasses.replace(plan, arms=(*plan.arms, again), runs=self.most)
-        self._limited = plan.runs is None
+        arms = (*plan.arms, again)
+        self.plan = dataclasses.replace(plan, arms=arms, runs=self.most * runs_a_block)
+        self.runs_a_block = runs_a_block
+        self.limited = plan.runs is None
         self.block_s = 0.0
         self._samples = samples
         self._backend = backend
         self._cost_name = "busy_ns" if cpu_time else "time_ns"
         self._settled = settled
         self._looks: list[int] = []
+        self._read: dict[str, list[tuple[int, float | None]]] = defaultdict(list)
+        self._read_samples: dict[str, int] = defaultdict(int)
 
-    def enough(self, blocks: int, spent_s: float) -> bool:
-        """Asked after each block. How many there may be is fixed by the first, before any look."""
-        self.block_s = spent_s / blocks
-        if blocks == 1 and self._limited:
+    def enough(self, runs: int, spent_s: float) -> bool:
+        """Asked after each run of all arms.
+
+        How many blocks there may be is fixed by the first, which is finished in any case.
+        """
+        run_s = spent_s / runs
+        self.block_s = run_s * self.runs_a_block
+        blocks, begun = divmod(runs, self.runs_a_block)
+        if not begun and self._enough_blocks(blocks):
+            return True
+        return blocks > 0 and self.limited and spent_s + run_s > self.plan.budget_s
+
+    def _enough_blocks(self, blocks: int) -> bool:
+        if blocks == 1 and self.limited:
             self.most = max(1, min(self.most, int(self.plan.budget_s / self.block_s)))
         contestants = self._contestants()
         if self.base not in contestants or self.again not in contestants or len(contestants) == 2:  # noqa: PLR2004 (the base alone, twice)
@@ -70,9 +90,7 @@ class Contest:
             self._looks.append(blocks)
             if self._settled(self):
                 return True
-        return blocks >= self.most or (
-            self._limited and spent_s + self.block_s > self.plan.budget_s
-        )
+        return blocks >= self.most
 
     @property
     def arms(self) -> tuple[str, ...]:
@@ -123,15 +141,27 @@ class Contest:
         return {name: column for name, column in costs.items() if column is not None}
 
     def _costs(self, arm: str) -> dict[int, float] | None:
-        """Costs by block; None for an arm one of whose runs failed."""
-        found = {}
-        for sample in self._timed(arm):
-            cost = cost_of(sample, self._cost_name)
+        """Costs by whole block; None for an arm one of whose runs failed."""
+        costs = defaultdict[int, list[float]](list)
+        for index, cost in self._runs(arm):
             if cost is None:
                 return None
-            if sample.index >= 0:
-                found[sample.index] = cost
-        return found
+            if index >= 0:
+                costs[index // self.runs_a_block].append(cost)
+        return {
+            block: statistics.median(runs)
+            for block, runs in costs.items()
+            if len(runs) == self.runs_a_block
+        }
+
+    def _runs(self, arm: str) -> list[tuple[int, float | None]]:
+        """(index, cost) of the arm's runs so far; each sample is read once."""
+        read, samples = self._read[arm], self._samples.get(arm, ())
+        for sample in samples[self._read_samples[arm] :]:
+            if sample.backend == self._backend:
+                read.append((sample.index, cost_of(sample, self._cost_name)))
+        self._read_samples[arm] = len(samples)
+        return read
 
     def _timed(self, arm: str) -> list[Sample]:
         return [s for s in self._samples.get(arm, ()) if s.backend == self._backend]

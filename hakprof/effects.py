@@ -3,32 +3,39 @@
 A block runs every arm once in random order. If a word has no effect, its contrast over a block is
 as likely above zero as below, whatever the other effects and the noise: the signed-rank interval
 over the blocks holds. All words are decided together (Holm), at all looks together.
+
+The base runs twice a block. Where chance makes even these two differ, an effect is what exceeds it.
 """
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from hakprof.compare import PROPORTION, RESOLUTION, Looks, step_down
+from hakprof.compare import ALPHA, NEGLIGIBLE, PROPORTION, RESOLUTION, Looks, step_down
 from hakprof.factorial import Contrasts
 from hakprof.stats import FloatArray, Shift, paired_shift
 
 
 def bounded_effects(
-    contrasts: Contrasts, costs: Sequence[FloatArray], looks: Looks
+    contrasts: Contrasts, costs: Sequence[FloatArray], again: FloatArray, looks: Looks
 ) -> dict[int, Shift]:
-    """The effect of each word, from the costs of each arm block by block, in their unit."""
+    """The effect of each word, from the costs of each arm block by block, in their unit.
+
+    The first of `costs` are those of the base, `again` those of its second run.
+    """
     blocks = np.array(costs)
+    same = paired_shift(again - blocks[0], level=looks.level(ALPHA))
+    margin = same.bound if same.excludes_zero else 0.0
     rows = {
-        word: weights @ blocks
+        word: (weights @ blocks, margin * float(np.abs(weights).sum()) / 2)
         for word, weights in zip(contrasts.words, contrasts.weights, strict=True)
     }
-    return step_down(
-        rows,
-        lambda word, level: paired_shift(rows[word], level=level),
-        lambda shift: shift.excludes_zero,
-        looks,
-    )
+
+    def bounded(word: int, level: float) -> Shift:
+        differences, margin = rows[word]
+        return paired_shift(differences, level=level).widened(margin)
+
+    return step_down(rows, bounded, lambda shift: shift.excludes_zero, looks)
 
 
 def exact_effects(
@@ -48,10 +55,10 @@ def exact_effects(
 
 def settled(effects: Mapping[int, Shift], base_cost: float) -> bool:
     """More blocks would not change what is said of any effect in a way that matters."""
-    least = RESOLUTION * base_cost
     return all(
-        (effect.high - effect.low) / 2 <= max(least, PROPORTION * abs(effect.value))
+        (effect.high - effect.low) / 2
+        <= max(RESOLUTION * base_cost, PROPORTION * abs(effect.value))
         if effect.excludes_zero
-        else effect.bound <= least
+        else effect.bound <= NEGLIGIBLE * base_cost
         for effect in effects.values()
     )

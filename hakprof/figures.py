@@ -7,7 +7,7 @@ from statistics import median
 
 from hakprof import metrics, stats
 from hakprof.errors import BackendError
-from hakprof.metrics import IPC, LADDER, MACHINE_WIDTH, METRICS, Facts, Metric
+from hakprof.metrics import IPC, LADDER, MACHINE_WIDTH, METRICS, OVERHEAD, Facts, Metric
 from hakprof.model import Absence, Absent, Figure, Kind, Reading, Value
 from hakprof.units import Unit
 
@@ -16,6 +16,9 @@ MODELS = {Kind.EXACT, Kind.SIMULATED}
 
 STEADY = 1e-3
 """Two successive slopes that differ by less than this are steady."""
+
+LEAST_ASKED_BYTES = 1 << 20
+"""Of less, program and libraries are most of what is resident."""
 
 LEAST_RUNS = 3
 """Fewer runs have no interval."""
@@ -154,6 +157,26 @@ def ipc_of(instructions: Figure, cycles: Figure) -> Figure:
         interval=interval,
         runs=cycles.runs,
         error=instructions.error + cycles.error,
+    )
+
+
+def overhead_of(resident: Figure, asked: Figure) -> Figure:
+    """Resident bytes for each byte asked for; absent where too little was asked for to tell."""
+    gap = next((f.value for f in (resident, asked) if isinstance(f.value, Absent)), None)
+    if gap is None and _known(asked.value) < LEAST_ASKED_BYTES:
+        gap = Absent(
+            Absence.NOT_COUNTED, "less than 1 MiB was asked for: the program is most of it"
+        )
+    if gap:
+        return _absent(OVERHEAD, Unit.RATIO, resident.kind, gap)
+    scale = 1 / _known(asked.value)
+    interval = resident.interval and (resident.interval[0] * scale, resident.interval[1] * scale)
+    return replace(
+        resident,
+        name=OVERHEAD,
+        value=_known(resident.value) * scale,
+        unit=Unit.RATIO,
+        interval=interval,
     )
 
 

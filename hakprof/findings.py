@@ -7,7 +7,8 @@ words are the same for every arm it holds for, so that several arms share one se
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from hakprof.model import Absent, Figure
+from hakprof.allocators import is_instrumented
+from hakprof.model import Absent, Allocator, Figure
 from hakprof.units import show_percent
 
 Figures = Mapping[str, Figure]
@@ -18,16 +19,21 @@ NOISY = 0.05
 WAITED = 0.05
 """Share of wall time spent off the CPU from which it is worth a word."""
 
+CROWDED = 0.95
+"""A core that gets less done at once than this share of its best shares its units with somebody."""
+
 MOSTLY = 0.5
 """Share of the time per op from which the harness is most of it."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Arm:
+class Results:
     """What was measured of one arm."""
 
+    allocator: Allocator
     figures: Figures
-    nets: Figures
+    nets: Figures  # net of the harness
+    values: Mapping[str, tuple[float, ...]]  # by metric, run by run
     noise_floor: float | None
 
     def value(self, name: str) -> float | None:
@@ -39,9 +45,8 @@ class _Arm:
         return _number(self.nets.get(name))
 
 
-def findings_of(figures: Figures, nets: Figures, noise_floor: float | None) -> tuple[str, ...]:
-    """What there is to say of one arm, by its figures and those net of the harness."""
-    arm = _Arm(figures, nets, noise_floor)
+def findings_of(arm: Results) -> tuple[str, ...]:
+    """What there is to say of one arm."""
     return tuple(text for find in FINDINGS for text in find(arm))
 
 
@@ -49,7 +54,7 @@ def _number(figure: Figure | None) -> float | None:
     return None if figure is None or isinstance(figure.value, Absent) else figure.value
 
 
-def _noise(arm: _Arm) -> Iterator[str]:
+def _noise(arm: Results) -> Iterator[str]:
     if arm.noise_floor and arm.noise_floor > NOISY:
         yield (
             f"times differ by more than {show_percent(NOISY)} by chance alone: stop other work, "
@@ -57,7 +62,7 @@ def _noise(arm: _Arm) -> Iterator[str]:
         )
 
 
-def _waiting(arm: _Arm) -> Iterator[str]:
+def _waiting(arm: Results) -> Iterator[str]:
     wall, cpu = arm.value("wall_ns_per_op"), arm.value("ns_per_op")
     if wall and cpu and cpu < (1 - WAITED) * wall:
         yield (
@@ -66,7 +71,7 @@ def _waiting(arm: _Arm) -> Iterator[str]:
         )
 
 
-def _harness(arm: _Arm) -> Iterator[str]:
+def _harness(arm: Results) -> Iterator[str]:
     whole, net = arm.value("ns_per_op"), arm.net("ns_per_op")
     if whole and net is not None and net < (1 - MOSTLY) * whole:
         yield (
@@ -75,4 +80,24 @@ def _harness(arm: _Arm) -> Iterator[str]:
         )
 
 
-FINDINGS: tuple[Callable[[_Arm], Iterator[str]], ...] = (_noise, _waiting, _harness)
+def _crowded(arm: Results) -> Iterator[str]:
+    adds = arm.values.get("adds_per_cycle", ())
+    if adds and min(adds) < CROWDED * max(adds):
+        yield (
+            "a busy neighbour took part of the physical core in some runs (additions/cycle fell "
+            f"below {CROWDED:.0%} of the best): their times and cycles are its doing too"
+        )
+
+
+def _instrumented(arm: Results) -> Iterator[str]:
+    if is_instrumented(arm.allocator):
+        yield "this build counts or times inside: its figures are not those of the release"
+
+
+FINDINGS: tuple[Callable[[Results], Iterator[str]], ...] = (
+    _noise,
+    _waiting,
+    _crowded,
+    _harness,
+    _instrumented,
+)

@@ -7,13 +7,14 @@ stage add up to the measured difference.
 """
 
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from hakprof import comparison, stat
 from hakprof.comparison import ComparisonReport
-from hakprof.errors import BackendError, HakprofError, TargetError
+from hakprof.errors import BackendError, TargetError
 from hakprof.hotspots import code as coding
 from hakprof.hotspots import record as recording
 from hakprof.hotspots import tables
@@ -23,7 +24,7 @@ from hakprof.hotspots.stages import PROGRAM, UNATTRIBUTED
 from hakprof.measurement import Tell
 from hakprof.model import Absent, Kind, Target
 from hakprof.profile import Floats
-from hakprof.report import Column
+from hakprof.report import Column, Outcome
 from hakprof.store import Store
 
 SCHEMA = "hakprof.gap/1"
@@ -89,6 +90,12 @@ class GapReport:
         return sum(s.ns for s in _own(self.a)) - sum(s.ns for s in _own(self.b))
 
     @property
+    def shared(self) -> tuple[str, ...]:
+        """Stages that both have under one name, the kernel: their difference counts."""
+        theirs = {cost.stage for cost in _own(self.b)}
+        return tuple(cost.stage for cost in _own(self.a) if cost.stage in theirs)
+
+    @property
     def unexplained_ns(self) -> float:
         """The rest: the program's own code beside each allocator, and code of no known stage."""
         return self.total_ns - self.attributed_ns
@@ -102,15 +109,7 @@ class Request:
     sampled: Target  # the benchmark, long enough for samples
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """The report, and the errors that belong on stderr and into the exit code, gravest first."""
-
-    report: GapReport
-    errors: tuple[HakprofError, ...]
-
-
-def measure(request: Request, tell: Tell) -> Outcome:
+def measure(request: Request, tell: Tell) -> Outcome[GapReport]:
     """Compare, record both arms, and share the difference out. Raises HakprofError."""
     if not request.sampled.is_benchmark:
         raise BackendError(
@@ -118,12 +117,12 @@ def measure(request: Request, tell: Tell) -> Outcome:
             advice="gap needs a benchmark; hakprof compare and record take any program",
         )
     compared = comparison.measure(request.comparison, tell)
-    columns = compared.comparison.report.columns
+    columns = compared.report.report.columns
     if compared.errors and any(column.problem for column in columns):
         raise compared.errors[0]
     store = Store()
     a, b = (_side(request, column, store, tell) for column in columns)
-    return Outcome(GapReport(SCHEMA, compared.comparison, a, b), compared.errors)
+    return Outcome(GapReport(SCHEMA, compared.report, a, b), compared.errors)
 
 
 def _side(request: Request, column: Column, store: Store, tell: Tell) -> Side:
@@ -174,12 +173,24 @@ def side_of(arm: str, run: int, ns: float, code: Code) -> Side:
 
 def findings(report: GapReport) -> tuple[str, ...]:
     """What makes the difference, the most first: evidence and where to look next."""
-    a, b = report.a, report.b
-    ranked = [(cost.ns, a, cost) for cost in _own(a)] + [(-cost.ns, b, cost) for cost in _own(b)]
+    ranked = list(_contributions(report))
     if report.total_ns < 0:
         ranked = [(-ns, side, cost) for ns, side, cost in ranked]
     costly = sorted((r for r in ranked if r[0] > NOTABLE_NS), key=lambda r: -r[0])[:4]
     return tuple(_finding(side, cost) for _, side, cost in costly)
+
+
+def _contributions(report: GapReport) -> Iterator[tuple[float, Side, StageCost]]:
+    """(what it adds to the difference, whose, stage); of what both have, the dearer one's."""
+    a, b = report.a, report.b
+    ours, theirs = ({cost.stage: cost for cost in _own(side)} for side in (a, b))
+    for stage, cost in ours.items():
+        if stage in theirs:
+            more = cost.ns - theirs[stage].ns
+            yield (more, a, cost) if more > 0 else (more, b, theirs[stage])
+        else:
+            yield cost.ns, a, cost
+    yield from ((-cost.ns, b, cost) for stage, cost in theirs.items() if stage not in ours)
 
 
 def _finding(side: Side, cost: StageCost) -> str:

@@ -69,7 +69,7 @@ def examine(profile: SwitchSet, tell: Tell, command: tuple[str, ...]) -> Health:
     )
     outcome = comparison.measure(request, lambda what, s: tell(f"{profile.name}: {what}", s))
     tell(f"{profile.name}: laws of the counters", 0.0)
-    checks = [*_measured(profile, outcome.comparison), *_counted(profile, work.target)]
+    checks = [*_measured(profile, outcome.report), *_counted(profile, work.target)]
     return Health(profile.name, profile.summary, work.target.name, tuple(checks))
 
 

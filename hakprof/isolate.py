@@ -13,12 +13,12 @@ from hakprof.compare import ALPHA
 from hakprof.comparison import ComparisonReport, Contested
 from hakprof.contest import Contest
 from hakprof.effects import bounded_effects, exact_effects, settled
-from hakprof.errors import HakprofError, UsageError
+from hakprof.errors import UsageError
 from hakprof.factorial import Contrasts, Design, contrasts, design, members
 from hakprof.figures import MODELS
 from hakprof.measurement import Tell
 from hakprof.model import Absent, Allocator, Figure
-from hakprof.report import Column, headline
+from hakprof.report import Column, Outcome, headline
 from hakprof.stats import FloatArray, Shift
 from hakprof.switches import Switch, allocators_of, parse_switches
 
@@ -61,14 +61,6 @@ class IsolateReport:
     base_ns: float | None  # per op or run, net of the harness where there is one
     base_instructions: float | None  # per op, likewise
     needed_s: float | None = None  # how long an interval takes, where the budget was too small
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """The report, and the errors that belong on stderr and into the exit code, gravest first."""
-
-    report: IsolateReport
-    errors: tuple[HakprofError, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +110,7 @@ def plan_experiment(
 
 def measure(
     request: stat.Request, experiment: Experiment, tell: Tell, *, wall_time: bool = False
-) -> Outcome:
+) -> Outcome[IsolateReport]:
     """Run every arm, `request.allocators` being those of the experiment, and tell the effects."""
 
     def enough(contest: Contest) -> bool:
@@ -172,7 +164,8 @@ def _time_effects(
     arms = dict(zip(contest.arms, experiment.design.arms, strict=True))
     there = [name for name in arms if name in costs]
     told = experiment.contrasts(arms[name] for name in there)
-    return costs, bounded_effects(told, [costs[name] for name in there], looks)
+    again = costs[contest.again]
+    return costs, bounded_effects(told, [costs[name] for name in there], again, looks)
 
 
 def _count_effects(told: Contrasts, columns: Sequence[Column]) -> dict[int, Shift]:

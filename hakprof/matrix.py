@@ -11,6 +11,7 @@
 
     [[cell]]
     program = ["sqlite3", ":memory:", "..."]        # any program
+    allocators = ["jemalloc", "hakmem"]             # others than those above
 
 Each comparison that is finished is a JSON document in the results folder. A second start reads
 those that fit the file, the allocators' builds and this version, and runs the others.
@@ -47,6 +48,7 @@ class CellSpec:
     threads: tuple[int, ...] = ()
     iters: str = ""
     args: tuple[str, ...] = ()
+    allocators: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +62,11 @@ class MatrixSpec:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One comparison: what is run, and the name of its document."""
+    """One comparison: what is run on what, and the name of its document."""
 
     name: str
     work: Work
+    allocators: tuple[Allocator, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +74,6 @@ class Matrix:
     """The file, checked and resolved."""
 
     cells: tuple[Cell, ...]
-    allocators: tuple[Allocator, ...]
     budget_s: float
 
 
@@ -91,20 +93,22 @@ def load(path: Path) -> Matrix:
         raise InputError(
             f"{path}: {error}", advice="hakprof matrix --help shows the form"
         ) from error
-    if len(spec.allocators) < 2 or not spec.cell:  # noqa: PLR2004 (one alone is no comparison)
-        raise InputError(f"{path}: needs two allocators and one [[cell]] at least")
-    cells = tuple(cell for one in spec.cell for cell in _cells(one, path))
-    allocators = tuple(find_allocator(name) for name in spec.allocators)
-    return Matrix(cells, allocators, parse_seconds(spec.budget))
+    if not spec.cell:
+        raise InputError(f"{path}: needs one [[cell]] at least")
+    cells = tuple(cell for one in spec.cell for cell in _cells(one, spec.allocators, path))
+    return Matrix(cells, parse_seconds(spec.budget))
 
 
-def _cells(spec: CellSpec, path: Path) -> Iterator[Cell]:
+def _cells(spec: CellSpec, default: tuple[str, ...], path: Path) -> Iterator[Cell]:
     """One cell a thread count."""
+    allocators = tuple(find_allocator(name) for name in spec.allocators or default)
+    if len(allocators) < 2:  # noqa: PLR2004 (one alone is no comparison)
+        raise InputError(f"{path}: needs two allocators to compare")
     if bool(spec.target) == bool(spec.program):
         raise InputError(f"{path}: each [[cell]] needs a target or a program, and not both")
     if spec.program:
         work = program_work(spec.program, Size(), {})
-        yield Cell(" ".join(spec.program), work)
+        yield Cell(" ".join(spec.program), work, allocators)
         return
     benchmark, preset = find_benchmark(spec.target)
     iters = parse_count(spec.iters) if spec.iters else None
@@ -112,7 +116,7 @@ def _cells(spec: CellSpec, path: Path) -> Iterator[Cell]:
         size = Size(threads, iters)
         work = benchmark_work(benchmark, preset, size, spec.args, {}, parts=comparison.PARTS)
         name = " ".join((spec.target, *spec.args, f"{work.target.threads}t"))
-        yield Cell(name, work)
+        yield Cell(name, work, allocators)
 
 
 class Run:
@@ -138,20 +142,21 @@ class Run:
         done = self.finished()
         for number, cell in enumerate(self.matrix.cells, 1):
             if cell.name in done:
+                self.errors += stat.errors_of(done[cell.name].report)
                 continue
             request = stat.Request(
                 command=self._command,
                 work=cell.work,
-                allocators=self.matrix.allocators,
+                allocators=cell.allocators,
                 budget_s=self.matrix.budget_s,
             )
             head = f"{number}/{len(self.matrix.cells)} {cell.name}"
             outcome = comparison.measure(request, _headed(tell, head))
             self.errors += outcome.errors
-            if outcome.comparison.report.interrupted:
+            if outcome.report.report.interrupted:
                 return
-            self._write(cell, outcome.comparison)
-            yield outcome.comparison
+            self._write(cell, outcome.report)
+            yield outcome.report
 
     def report(self) -> MatrixReport:
         """Everything that is finished, in the order of the file."""
@@ -163,7 +168,7 @@ class Run:
         """Where the comparison of a cell is kept; the name depends on all that it rests on."""
         slug = re.sub(r"[^A-Za-z0-9]+", "-", cell.name).strip("-")[:60]
         target = replace(cell.work.target, argv=cell.work.target.argv[1:], harness_argv=())
-        builds = [(allocator.name, allocator.build_id) for allocator in self.matrix.allocators]
+        builds = [(allocator.name, allocator.build_id) for allocator in cell.allocators]
         rests_on = (cell.name, records.to_json(target), builds, self.matrix.budget_s)
         text = json.dumps([*rests_on, version("hakprof")])
         return self.folder / f"{slug}-{hashlib.sha256(text.encode()).hexdigest()[:12]}.json"

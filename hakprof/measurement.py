@@ -44,7 +44,7 @@ class Measurement:
     keeper: Keeper
     tell: Tell
     samples: dict[str, list[Sample]] = field(default_factory=dict)  # by arm, as they were made
-    census: Census | None = None  # of a program that reports no ops
+    census: Census | None = None  # what the program asks for, if that was looked at
     proofs: dict[str, list[Proof]] = field(default_factory=dict)  # by arm, beside the samples'
     doubt: str = ""  # what contradicts the program's own word
     interrupted: bool = False
@@ -61,10 +61,10 @@ class Measurement:
         return self.census.processes if self.census else 1
 
     def take_census(self) -> None:
-        """One run of the program that counts its calls and sizes, and is not timed."""
-        if self._whole() and not self.interrupted:
+        """One run of the program that counts its calls and sizes, and is not timed. Only once."""
+        if self.census is None and self._whole() and not self.interrupted:
             self.tell("counting its calls", 0.0)
-            self.census = self._census_of(self.plan.arms[0].target)
+            self.census = self.census_of(self.plan.arms[0].target)
 
     def observe(self) -> None:
         """One run of each arm that sees every process a program starts, and is not timed."""
@@ -86,7 +86,7 @@ class Measurement:
         claim of more calls than were made shows.
         """
         word = next((s.report for s in self._all() if _first_of(s, backend)), None)
-        seen = self._census_of(target) if word and not self.interrupted else None
+        seen = self.census_of(target) if word else None
         if word and seen and not seen.problem and word.ops > seen.ops * (1 + WORD_SLACK):
             self.doubt = (
                 f"{target.name} claims {word.ops:,} ops, but makes {seen.ops:,} calls in all"
@@ -139,7 +139,10 @@ class Measurement:
     def _all(self) -> Iterator[Sample]:
         return (sample for samples in self.samples.values() for sample in samples)
 
-    def _census_of(self, target: Target) -> Census | None:
+    def census_of(self, target: Target) -> Census | None:
+        """One run of a target under the census; None where it cannot run or was broken off."""
+        if self.interrupted:
+            return None
         with self._phase(), contextlib.suppress(TargetError):
             return census.take(target.argv, env=target.env, timeout_s=self.plan.timeout_s)
         return None

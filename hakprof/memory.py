@@ -1,30 +1,31 @@
 """The workflow of `hakprof memory`: where a program's memory goes, allocator by allocator.
 
-Each arm runs twice: once watched (resident and mapped memory over time), once under strace (the
-calls that get memory and give it back). Neither run is timed.
+Each arm runs twice: once watched (resident and mapped memory over time), once traced (the calls
+that get memory and give it back). Neither run is timed.
 """
 
 import datetime as dt
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
+from itertools import accumulate
 
 from hakprof import environment, records
 from hakprof.allocators import find_allocator
-from hakprof.backends.syscalls import NAMES, Syscalls
-from hakprof.errors import (
-    BackendError,
-    HakprofError,
-    InterruptedRunError,
-    TargetError,
-    UnprovenError,
-)
+from hakprof.backends.syscall_logs import NAMES
+from hakprof.backends.syscalls import Call, Syscalls
+from hakprof.errors import BackendError, HakprofError
 from hakprof.measurement import Measurement, Tell
 from hakprof.model import Absent, Allocator, Arm, Proof, Sample, Target
 from hakprof.plan import Plan, arms_of
+from hakprof.report import Outcome, gravest_first
 from hakprof.resident import DEFAULT_INTERVAL_S, Sight, Watching
 from hakprof.store import Keeper
 
 SCHEMA = "hakprof.memory/1"
+
+MOST_STEPS = 300
+"""More points of a curve than a plot has columns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +44,10 @@ class Calls:
     """System calls of one run, all of its processes."""
 
     counts: tuple[tuple[str, int], ...]  # (name, calls), in the order of `syscalls.NAMES`
-    took_ns: float  # under strace
+    took_ns: float  # under the tracer
     returned_bytes: int
+    returns: tuple[tuple[float, int], ...]
+    """(seconds since the start of the traced run, bytes given back until then), where it grew"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +56,7 @@ class Footprint:
 
     arm: Arm
     sights: tuple[Sight, ...]
-    calls: Calls | None  # None where strace could not run or trace
+    calls: Calls | None  # None where nothing could trace
     proof: Proof | None
     problem: str
 
@@ -66,6 +69,11 @@ class Footprint:
     def mapped_bytes(self) -> int:
         """The most address space."""
         return max((sight.mapped_bytes for sight in self.sights), default=0)
+
+    @property
+    def last_mapped_bytes(self) -> int:
+        """Address space when last seen, just before the end."""
+        return self.sights[-1].mapped_bytes if self.sights else 0
 
     @property
     def mean_bytes(self) -> float:
@@ -95,19 +103,12 @@ class MemoryReport:
     target: Target
     interval_s: float
     footprints: tuple[Footprint, ...]
+    traced_by: str  # "strace" or "ptrace"; "" where nothing can trace
     no_calls: str  # why there are no system calls; "" where there are
     interrupted: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """The report, and the errors that belong on stderr and into the exit code, gravest first."""
-
-    report: MemoryReport
-    errors: tuple[HakprofError, ...]
-
-
-def measure(request: Request, tell: Tell) -> Outcome:
+def measure(request: Request, tell: Tell) -> Outcome[MemoryReport]:
     """Watch and trace every arm. BackendError where this kernel shows no memory maps."""
     watching, tracing = Watching(request.interval_s), Syscalls()
     here = watching.probe()
@@ -133,6 +134,7 @@ def measure(request: Request, tell: Tell) -> Outcome:
         target=request.target,
         interval_s=request.interval_s,
         footprints=tuple(_footprint(arm, measurement, watching, tracing) for arm in arms),
+        traced_by=tracing.tracer.name if tracing.tracer else "",
         no_calls=tracing.probe().why,
         interrupted=measurement.interrupted,
     )
@@ -150,35 +152,35 @@ def _footprint(
     return Footprint(
         arm=arm,
         sights=watching.seen.get(arm.name, ()),
-        calls=_calls(traced) if traced else None,
+        calls=_calls(traced, tracing.seen[arm.name]) if traced else None,
         proof=measurement.proof_of(arm),
         problem="; ".join(problems),
     )
 
 
-def _calls(sample: Sample) -> Calls:
+def _calls(sample: Sample, calls: Sequence[Call]) -> Calls:
     known = {r.name: r.value for r in sample.readings if not isinstance(r.value, Absent)}
+    returning = sorted((c.at_s + c.took_s, c.returned_bytes) for c in calls if c.returned_bytes)
+    times, amounts = [at_s for at_s, _ in returning], [amount for _, amount in returning]
     return Calls(
         counts=tuple((name, int(known[f"{name}_calls"])) for name in NAMES),
         took_ns=known["memory_calls_ns"],
         returned_bytes=int(known["returned_bytes"]),
+        returns=_thinned(list(zip(times, accumulate(amounts), strict=True))),
     )
 
 
+def _thinned(steps: Sequence[tuple[float, int]]) -> tuple[tuple[float, int], ...]:
+    """At most so many of them that a plot shows no difference, the last among them."""
+    stride = len(steps) // MOST_STEPS + 1
+    return (*steps[:-1:stride], *steps[-1:])
+
+
 def _errors(report: MemoryReport, keeper: Keeper) -> tuple[HakprofError, ...]:
-    """What went wrong, the gravest first: it decides the exit code."""
-    errors: list[HakprofError] = []
-    if report.interrupted:
-        errors.append(InterruptedRunError("interrupted", advice="what was measured is shown above"))
-    errors += [TargetError(f"{f.arm.name}: {f.problem}") for f in report.footprints if f.problem]
-    errors += [
-        UnprovenError(
-            f"it is not proven that {footprint.arm.name} served the calls",
-            advice="hakprof verify looks closer",
-        )
-        for footprint in report.footprints
-        if footprint.proof and not footprint.proof.proven
-    ]
-    if keeper.problem:
-        errors.append(keeper.problem)
-    return tuple(errors)
+    prints = report.footprints
+    return gravest_first(
+        interrupted=report.interrupted,
+        failed=[f"{each.arm.name}: {each.problem}" for each in prints if each.problem],
+        unproven=[each.arm.name for each in prints if each.proof and not each.proof.proven],
+        store=keeper.problem,
+    )

@@ -24,7 +24,11 @@ LADDER = (
 
 IPC = "ipc"
 IPC_NEEDS = ("instructions_per_op", "cycles_per_op")
-"""The one metric over metrics: the first of these / the second."""
+"""A metric over metrics: the first of these / the second."""
+
+OVERHEAD = "memory_overhead"
+OVERHEAD_NEEDS = ("max_rss_bytes", "asked_bytes")
+"""The other one: resident memory for what was asked for."""
 
 MACHINE_WIDTH = 8.0
 """Instructions that the widest of today's processors retire in a cycle."""
@@ -132,11 +136,26 @@ METRICS = (
     Metric(
         "clock_hz", "core clock", Unit.HZ, Better.NEITHER, ("clock_hz",), _itself, optional=True
     ),
+    Metric(
+        "adds_per_cycle",
+        "additions/cycle",
+        Unit.RATIO,
+        Better.MORE,
+        ("adds_per_cycle",),
+        _itself,
+        optional=True,
+    ),
     _whole("minor_faults", "minor page faults"),
     _whole("major_faults", "major page faults"),
     _whole("voluntary_switches", "voluntary switches"),
     _whole("involuntary_switches", "involuntary switches"),
     _whole("max_rss_bytes", "peak RSS", Unit.BYTES),
+    replace(
+        _whole("asked_bytes", "most memory asked for", Unit.BYTES),
+        better=Better.NEITHER,
+        kind=Kind.EXACT,
+        optional=True,
+    ),
     *(
         replace(_whole(f"{name}_calls", f"{name} calls"), optional=True)
         for name in ("mmap", "munmap", "madvise", "mremap", "brk")
@@ -150,15 +169,17 @@ def _titles() -> Iterator[tuple[str, str]]:
         yield metric.name, metric.title
         if metric.name == "cycles_per_op":
             yield IPC, "instructions/cycle"
+        if metric.name == "asked_bytes":
+            yield OVERHEAD, "peak RSS / asked for"
 
 
-OPTIONAL = {metric.name for metric in METRICS if metric.optional}
+OPTIONAL = {OVERHEAD, *(metric.name for metric in METRICS if metric.optional)}
 
 TITLES = dict(_titles())
 """What each figure is called where it is shown, in the order in which figures are shown."""
 
 
-KINDS = {metric.name: metric.kind for metric in METRICS} | {IPC: Kind.COUNTED}
+KINDS = {metric.name: metric.kind for metric in METRICS} | {IPC: Kind.COUNTED, OVERHEAD: Kind.TIMED}
 """What each figure is where the machine can do all."""
 
 

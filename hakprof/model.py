@@ -83,6 +83,7 @@ class Allocator:
     version: str = ""
     build_id: str = ""
     env: Mapping[str, str] = field(default_factory=dict)
+    title: str = ""  # what tables call it where its name and settings would not do
 
 
 @dataclass(frozen=True, slots=True)

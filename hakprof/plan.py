@@ -96,7 +96,7 @@ HARNESS_ARM = "harness alone"
 
 def arms_of(target: Target, allocators: Sequence[Allocator], native: Allocator) -> tuple[Arm, ...]:
     """One arm an allocator and, where the target has one, the harness alone on `native`."""
-    names = distinct([_arm_name(allocator) for allocator in allocators])
+    names = arm_names(allocators)
     arms = [Arm(name, target, a) for name, a in zip(names, allocators, strict=True)]
     if target.harness_argv:
         alone = harness_of(target)
@@ -104,12 +104,13 @@ def arms_of(target: Target, allocators: Sequence[Allocator], native: Allocator) 
     return tuple(arms)
 
 
-def _arm_name(allocator: Allocator) -> str:
+def arm_names(allocators: Sequence[Allocator]) -> list[str]:
     """`hakmem:header HAKMEM_DECAY_MS=0`: the same library may be there in several environments."""
-    return " ".join([allocator.name, *(f"{k}={v}" for k, v in allocator.env.items())])
+    settings = [" ".join([a.name, *(f"{k}={v}" for k, v in a.env.items())]) for a in allocators]
+    return _distinct([a.title or name for a, name in zip(allocators, settings, strict=True)])
 
 
-def distinct(names: Sequence[str]) -> list[str]:
+def _distinct(names: Sequence[str]) -> list[str]:
     """Names that differ: two libraries may have the same file name."""
     seen = Counter[str]()
     found = []

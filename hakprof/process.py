@@ -161,19 +161,25 @@ def _environment(command: Command) -> dict[str, str]:
 
 
 def _full_argv(command: Command, writers: Mapping[str, int]) -> list[str]:
-    """wrapper, then hakrun if it has something to do, then the program."""
+    """wrapper, then hakrun if it has something to do, then the program; it all ends when we do."""
     wrapper = [
         re.sub(r"\{fd:([^{}]+)\}", lambda match: str(writers[match[1]]), part)
         for part in command.wrapper
     ]
-    if not command.preload and not command.account:
-        return [*wrapper, *command.argv]
-    launcher = [str(native.program("hakrun"))]
+    if not (wrapper or command.preload or command.account):
+        return [*command.argv]
+    hakrun = str(native.program("hakrun"))
+    launcher = [hakrun, "--parent", str(os.getpid())]
+    if wrapper:
+        launcher += ["--", *wrapper]
+        if not (command.preload or command.account):
+            return [*launcher, *command.argv]
+        launcher.append(hakrun)
     if command.preload:
         launcher += ["--preload", ":".join(map(preloadable, command.preload))]
     if command.account:
         launcher += ["--account", str(writers[_ACCOUNT])]
-    return [*wrapper, *launcher, "--", *command.argv]
+    return [*launcher, "--", *command.argv]
 
 
 def _start(

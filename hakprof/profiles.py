@@ -52,7 +52,7 @@ class SwitchSet:
     def allocator(self) -> Allocator:
         """The build with these switches. UsageError where the build is not on this machine."""
         found = allocators.find_allocator(self.library)
-        return replace(found, env={**found.env, **self.env})
+        return replace(found, env={**found.env, **self.env}, title=f"hakmem{SIGN}{self.name}")
 
 
 @functools.cache

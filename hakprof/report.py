@@ -4,17 +4,23 @@ A renderer turns a report into text and adds nothing. The JSON document that `--
 this record; docs/json.md describes it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
-from hakprof import figures, metrics, stats
+from hakprof import figures, findings, metrics, stats
 from hakprof.census import Census
 from hakprof.environment import Machine
-from hakprof.errors import BackendError
+from hakprof.errors import (
+    BackendError,
+    HakprofError,
+    InterruptedRunError,
+    TargetError,
+    UnprovenError,
+)
 from hakprof.figures import Series
-from hakprof.findings import findings_of
 from hakprof.measurement import TIMING
-from hakprof.metrics import IPC, IPC_NEEDS, METRICS
+from hakprof.metrics import IPC, IPC_NEEDS, METRICS, OVERHEAD, OVERHEAD_NEEDS
 from hakprof.model import (
     Absence,
     Absent,
@@ -31,6 +37,41 @@ from hakprof.model import (
 
 SCHEMA = "hakprof.stat/1"
 """Name and version of the document. A field may be added; one that changes raises the version."""
+
+Shown = TypeVar("Shown")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome(Generic[Shown]):
+    """What a command has to show, and the errors that belong on stderr, the gravest first.
+
+    That one decides the exit code; what was measured beside it is shown all the same.
+    """
+
+    report: Shown
+    errors: tuple[HakprofError, ...]
+
+
+def gravest_first(
+    *,
+    interrupted: bool,
+    failed: Iterable[str],
+    unproven: Iterable[str],
+    store: HakprofError | None,
+) -> tuple[HakprofError, ...]:
+    """What went wrong: the runs that failed, allocators without proof, a store that cannot keep."""
+    shown = "what was measured is shown above"
+    errors: list[HakprofError] = []
+    if interrupted:
+        errors.append(InterruptedRunError("interrupted", advice=shown))
+    errors += [TargetError(problem) for problem in failed]
+    errors += [
+        UnprovenError(
+            f"it is not proven that {name} served the calls", advice="hakprof verify looks closer"
+        )
+        for name in unproven
+    ]
+    return (*errors, store) if store else tuple(errors)
 
 
 def headline(target: Target) -> str:
@@ -81,7 +122,7 @@ class Report:
     target: Target
     columns: tuple[Column, ...]
     harness: Column | None
-    census: Census | None = None  # the calls of a program that reports no ops
+    census: Census | None = None  # what the program asks for, in a run of its own
     gaps: tuple[Gap, ...] = ()
     interrupted: bool = False
 
@@ -106,6 +147,7 @@ class Measured:
     arm: Arm
     samples: tuple[Sample, ...]
     calls: tuple[Reading, ...] = ()  # the census's, for a program that reports no ops
+    asked: Reading | None = None  # the most memory that it asked for at once, if a census saw it
     proof: Proof | None = None
     doubt: str = ""  # what contradicts the program's own word
 
@@ -126,6 +168,7 @@ def column_of(measured: Measured, harness: Mapping[str, Series | Absent] | None)
         why = Absent(Absence.UNAVAILABLE, error.message)
         for name, unit in ((IPC, "ratio"), ("cycles_per_op", "per op")):
             shown[name] = Figure(name, why, unit, Kind.COUNTED, "")
+    shown[OVERHEAD] = figures.overhead_of(*(shown[name] for name in OVERHEAD_NEEDS))
     timed = every[headline(measured.arm.target)]
     values = list(timed.values.values()) if isinstance(timed, Series) else []
     noise = stats.noise_floor(values) if len(values) >= figures.LEAST_RUNS else None
@@ -134,16 +177,19 @@ def column_of(measured: Measured, harness: Mapping[str, Series | Absent] | None)
         for m in METRICS
         if harness and m.has_net
     }
+    values_of = {n: tuple(s.values.values()) for n, s in every.items() if isinstance(s, Series)}
     return Column(
         arm=measured.arm,
         runs=len(values),
         ops=_ops_of(measured),
         figures=shown,
         net=net,
-        values={n: tuple(s.values.values()) for n, s in every.items() if isinstance(s, Series)},
+        values=values_of,
         noise_floor=noise,
         proof=measured.proof,
-        findings=findings_of(shown, net, noise),
+        findings=findings.findings_of(
+            findings.Results(measured.arm.allocator, shown, net, values_of, noise)
+        ),
         problem="; ".join(dict.fromkeys(problems)),
     )
 
@@ -158,13 +204,14 @@ def _ops_of(measured: Measured) -> float | None:
 
 def series_of(measured: Measured) -> dict[str, Series | Absent]:
     """Every metric over the arm's runs. Warm-up and failed runs are left out."""
-    return figures.all_series(
-        {
-            (sample.backend, sample.index): metrics.facts_of(sample, measured.calls)
-            for sample in measured.samples
-            if sample.index >= 0 and not sample.problem
-        }
-    )
+    runs: dict[figures.Run, metrics.Facts] = {
+        (sample.backend, sample.index): metrics.facts_of(sample, measured.calls)
+        for sample in measured.samples
+        if sample.index >= 0 and not sample.problem
+    }
+    if measured.asked:
+        runs["census", 0] = {measured.asked.name: measured.asked}
+    return figures.all_series(runs)
 
 
 def gaps_of(columns: Sequence[Column], counting: Counting) -> tuple[Gap, ...]:

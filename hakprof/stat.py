@@ -11,7 +11,17 @@ from hakprof.errors import HakprofError, InterruptedRunError, TargetError, Unpro
 from hakprof.measurement import Measurement, Tell
 from hakprof.model import Absent, Allocator, CountingBackend, Kind, Target
 from hakprof.plan import DEFAULT_BUDGET_S, Plan, arms_of
-from hakprof.report import SCHEMA, Column, Counting, Measured, Report, column_of, gaps_of, series_of
+from hakprof.report import (
+    SCHEMA,
+    Column,
+    Counting,
+    Measured,
+    Outcome,
+    Report,
+    column_of,
+    gaps_of,
+    series_of,
+)
 from hakprof.store import Keeper
 from hakprof.units import NS_PER_S
 from hakprof.work import Work
@@ -45,14 +55,6 @@ class Request:
     options: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """The report, and the errors that belong on stderr and into the exit code, gravest first."""
-
-    report: Report
-    errors: tuple[HakprofError, ...]
-
-
 def time_all(measurement: Measurement) -> None:
     """The timed runs of `hakprof stat`."""
     measurement.time(backends.TIMING)
@@ -60,7 +62,7 @@ def time_all(measurement: Measurement) -> None:
 
 def measure(
     request: Request, tell: Tell, time: Callable[[Measurement], None] = time_all
-) -> Outcome:
+) -> Outcome[Report]:
     """Run everything that the request needs, `time` the part whose time counts.
 
     Raises HakprofError only before the first run.
@@ -86,7 +88,7 @@ def measure(
         measurement.take_census()
     counting = _count(request, measurement, tools)
     report = _report(request, measurement, counting, machine, started)
-    errors = _errors(report, keeper)
+    errors = (*errors_of(report), *([keeper.problem] if keeper.problem else []))
     keeper.finish(str(errors[0]) if errors else "done")
     return Outcome(report, errors)
 
@@ -176,11 +178,13 @@ def _report(
     machine: environment.Machine,
     started: str,
 ) -> Report:
+    asked = measurement.census.asked if measurement.census else None
     measured = [
         Measured(
             arm,
             samples=measurement.of(arm),
             calls=measurement.calls,
+            asked=asked if not arm.harness_only else None,
             proof=measurement.proof_of(arm),
             doubt="" if arm.harness_only else measurement.doubt,
         )
@@ -205,7 +209,7 @@ def _report(
     )
 
 
-def _errors(report: Report, keeper: Keeper) -> tuple[HakprofError, ...]:
+def errors_of(report: Report) -> tuple[HakprofError, ...]:
     """What went wrong, the gravest first: it decides the exit code."""
     errors: list[HakprofError] = []
     if report.interrupted:
@@ -217,8 +221,6 @@ def _errors(report: Report, keeper: Keeper) -> tuple[HakprofError, ...]:
         failed = failed[:1]  # whatever it is, it is not the allocator
     errors += [TargetError(f"{column.problem} (on {column.arm.name})") for column in failed]
     errors += [_unproven(c) for c in report.columns if c.proof and not (c.proven or c.problem)]
-    if keeper.problem:
-        errors.append(keeper.problem)
     return tuple(errors)
 
 

@@ -69,6 +69,10 @@ class Shift:
         """Largest difference, of either sign, that the interval leaves possible."""
         return max(-self.low, self.high)
 
+    def widened(self, margin: float) -> "Shift":
+        """The same with an interval that reaches further on either side."""
+        return Shift(self.value, self.low - margin, self.high + margin, self.level)
+
 
 def cv(values: ArrayLike) -> float:
     """Coefficient of variation: sample standard deviation over mean. Needs two values."""

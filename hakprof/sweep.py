@@ -9,14 +9,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 
+import numpy as np
+
 from hakprof import backends, environment, records
 from hakprof.benchmarks import Benchmark
-from hakprof.errors import HakprofError, InterruptedRunError, TargetError, UnprovenError
+from hakprof.compare import Comparison, judge_pairs
+from hakprof.contest import cost_of
+from hakprof.errors import HakprofError
 from hakprof.layout import VariedLayout
 from hakprof.measurement import Measurement, Tell
 from hakprof.model import Allocator, Arm, Target
-from hakprof.plan import Plan, distinct
-from hakprof.report import Column, Measured, column_of
+from hakprof.plan import Plan, arm_names
+from hakprof.report import Column, Measured, Outcome, column_of, gravest_first
 from hakprof.scaling import ScalingLaw, fit_law, knee
 from hakprof.store import Keeper
 
@@ -60,12 +64,14 @@ class Request:
     timeout_s: float = 600.0
     cpus: frozenset[int] | None = None
 
-    def target(self, value: int) -> Target:
-        """The benchmark at one point of the axis."""
+    def target(self, value: int, *, short: bool = False) -> Target:
+        """The benchmark at one point of the axis; `short`: as long as it is counted."""
         varied = THREADS in self.axis.options
+        least = self.benchmark.iters_counted[0]
         return self.benchmark.target(
             preset=self.preset,
-            iters=self.iters,
+            iters=min(self.iters or least, least) if short else self.iters,
+            counted=short,
             threads=value if varied else self.threads,
             args=[*self.axis.arguments(value), *self.args],
             env=self.env,
@@ -78,6 +84,7 @@ class Curve:
 
     allocator: Allocator
     points: Mapping[int, Column]  # by the axis's value; those that failed say so
+    verdicts: Mapping[int, Comparison]  # against the first curve; empty for that
     knee: int | None
     law: ScalingLaw | None
 
@@ -96,20 +103,14 @@ class SweepReport:
     axis: Axis
     cores: int  # that the runs could use
     curves: tuple[Curve, ...]
+    remote: Mapping[int, float]
+    """by the axis's value: share of the freed blocks that another thread had allocated"""
     interrupted: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """The report, and the errors that belong on stderr and into the exit code, gravest first."""
-
-    report: SweepReport
-    errors: tuple[HakprofError, ...]
-
-
-def measure(request: Request, tell: Tell) -> Outcome:
+def measure(request: Request, tell: Tell) -> Outcome[SweepReport]:
     """Run every point of every curve. Raises HakprofError only before the first run."""
-    names = distinct([allocator.name for allocator in request.allocators])
+    names = arm_names(request.allocators)
     arms = {
         (name, value): Arm(f"{name} @ {value}", request.target(value), allocator)
         for name, allocator in zip(names, request.allocators, strict=True)
@@ -128,10 +129,12 @@ def measure(request: Request, tell: Tell) -> Outcome:
     measurement = Measurement(plan, keeper, tell)
     measurement.time(VariedLayout(backends.TIMING))
     cores = len(request.cpus or os.sched_getaffinity(0))
+    verdicts = _verdicts(measurement, arms, names[0])
     curves = []
     for name, allocator in zip(names, request.allocators, strict=True):
         points = {v: _column(measurement, arms[name, v]) for v in request.axis.values}
-        curves.append(curve_of(replace(allocator, name=name), request.axis, points, cores))
+        judged = {v: comparison for (n, v), comparison in verdicts.items() if n == name}
+        curves.append(curve_of(replace(allocator, name=name), request.axis, points, judged, cores))
     report = SweepReport(
         schema=SCHEMA,
         hakprof=version("hakprof"),
@@ -143,6 +146,7 @@ def measure(request: Request, tell: Tell) -> Outcome:
         axis=request.axis,
         cores=cores,
         curves=tuple(curves),
+        remote=_remote(request, measurement),
         interrupted=measurement.interrupted,
     )
     errors = _errors(report, keeper)
@@ -150,7 +154,53 @@ def measure(request: Request, tell: Tell) -> Outcome:
     return Outcome(report, errors)
 
 
-def curve_of(allocator: Allocator, axis: Axis, points: Mapping[int, Column], cores: int) -> Curve:
+def _verdicts(
+    measurement: Measurement, arms: Mapping[tuple[str, int], Arm], base: str
+) -> dict[tuple[str, int], Comparison]:
+    """Each point of each curve against the first curve's, block by block, all of them together."""
+    costs = {key: _costs(measurement, arm) for key, arm in arms.items()}
+    pairs = {}
+    for name, value in arms:
+        blocks = sorted(costs[base, value].keys() & costs[name, value].keys())
+        if name != base and blocks:
+            both = (costs[base, value], costs[name, value])
+            first, second = (np.array([column[b] for b in blocks]) for column in both)
+            pairs[name, value] = first, second
+    return {
+        key: Comparison(key[0], base, speed, judgement, pairs[key][0].size)
+        for key, (speed, judgement) in judge_pairs(pairs).items()
+    }
+
+
+def _costs(measurement: Measurement, arm: Arm) -> dict[int, float]:
+    """Time per op by block: CPU time of one thread, wall time of several; {} where one failed."""
+    clock = "busy_ns" if arm.target.threads == 1 else "time_ns"
+    found = {s.index: cost_of(s, clock) for s in measurement.of(arm) if s.index >= 0}
+    known = {index: cost for index, cost in found.items() if cost is not None}
+    return known if len(known) == len(found) else {}
+
+
+def _remote(request: Request, measurement: Measurement) -> dict[int, float]:
+    """How many blocks are freed by another thread, at each point with several; by short runs."""
+    found: dict[int, float] = {}
+    for number, value in enumerate(request.axis.values):
+        target = request.target(value, short=True)
+        if target.threads == 1:
+            continue
+        measurement.tell("looking who frees", number / len(request.axis.values))
+        census = measurement.census_of(target)
+        if census and census.remote_share is not None:
+            found[value] = census.remote_share
+    return found
+
+
+def curve_of(
+    allocator: Allocator,
+    axis: Axis,
+    points: Mapping[int, Column],
+    verdicts: Mapping[int, Comparison],
+    cores: int,
+) -> Curve:
     """The curve with what its throughput says about scaling, where threads were varied."""
     rates = {
         value: column.values["throughput"]
@@ -161,33 +211,25 @@ def curve_of(allocator: Allocator, axis: Axis, points: Mapping[int, Column], cor
     return Curve(
         allocator=allocator,
         points=points,
+        verdicts=verdicts,
         knee=knee(rates) if scales else None,
         law=fit_law(rates, cores) if scales else None,
     )
 
 
 def _column(measurement: Measurement, arm: Arm) -> Column:
-    return column_of(Measured(arm, measurement.of(arm), (), measurement.proof_of(arm)), None)
+    measured = Measured(arm, measurement.of(arm), proof=measurement.proof_of(arm))
+    return column_of(measured, None)
 
 
 def _errors(report: SweepReport, keeper: Keeper) -> tuple[HakprofError, ...]:
-    """What went wrong, the gravest first: it decides the exit code."""
-    errors: list[HakprofError] = []
-    if report.interrupted:
-        errors.append(InterruptedRunError("interrupted", advice="what was measured is shown above"))
     columns = [column for curve in report.curves for column in curve.points.values()]
-    errors += [TargetError(f"{c.arm.name}: {c.problem}") for c in columns if c.problem]
-    errors += [
-        UnprovenError(
-            f"it is not proven that {curve.allocator.name} served the calls",
-            advice="hakprof verify looks closer",
-        )
-        for curve in report.curves
-        if doubtful(curve)
-    ]
-    if keeper.problem:
-        errors.append(keeper.problem)
-    return tuple(errors)
+    return gravest_first(
+        interrupted=report.interrupted,
+        failed=[f"{column.arm.name}: {column.problem}" for column in columns if column.problem],
+        unproven=[curve.allocator.name for curve in report.curves if doubtful(curve)],
+        store=keeper.problem,
+    )
 
 
 def doubtful(curve: Curve) -> Sequence[int]:

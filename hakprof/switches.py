@@ -18,10 +18,7 @@ from hakprof.model import Allocator
 
 _SETTING = re.compile(r"([A-Za-z_]\w*)=(.*)", re.ASCII | re.DOTALL)
 
-BUILD = (
-    "in a clone scripts/hakprof builds those that core/src/CMakeLists.txt lists, "
-    "one line hakmem_variant(...) each"
-)
+BUILD = "in a clone scripts/hakprof builds those that core/src/CMakeLists.txt lists"
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hakprof.benchmarks import Benchmark
 from hakprof.errors import UsageError
@@ -29,6 +29,7 @@ class Work:
     iters: int = 0  # of the timed target; 0 for a program, which has one length
     first_counted: int = 0  # iterations of the shortest counted run
     counted: Callable[[int], Target] | None = None
+    runs_a_block: int = 1  # of a comparison: short ones, whose median is what an arm costs
 
     def lengths(self, first_ops: int, ops_per_iter: float) -> tuple[Target, ...]:
         """Targets for counting, each twice as long as the one before.
@@ -52,17 +53,21 @@ def benchmark_work(
     parts: int = 1,
 ) -> Work:
     """A benchmark at the size asked for, or a part of its own. UsageError if it cannot be that."""
-    warmup = ["--warmup", str(benchmark.warmup_timed // parts)] if parts > 1 else []
+    alone = (size.threads or benchmark.threads_default) == 1
+    runs_a_block = benchmark.runs_a_block if parts > 1 and alone and not size.iters else 1
+    parts *= runs_a_block
+    iters = size.iters or benchmark.iters_timed // parts
+    warmup = ["--warmup", str(min(iters, benchmark.warmup_timed // parts))] if parts > 1 else []
 
     def target(iters: int, *, counted: bool = True) -> Target:
         words = [*args] if counted else [*warmup, *args]
-        return benchmark.target(
+        found = benchmark.target(
             preset=preset, iters=iters, counted=counted, threads=size.threads, args=words, env=env
         )
+        return replace(found, name=" ".join([found.name, *args]))
 
-    iters = size.iters or benchmark.iters_timed // parts
     first = min(benchmark.iters_counted[0], iters)
-    return Work(target(iters, counted=False), iters, first, target)
+    return Work(target(iters, counted=False), iters, first, target, runs_a_block)
 
 
 def program_work(words: Sequence[str], size: Size, env: Mapping[str, str]) -> Work:

@@ -34,22 +34,27 @@ STAGES = (
 )
 C_LAYERS = (
     (
+        "limit",
         "os",
         "config",
         "events",
         "counters",
         "size_class",
         "base",
+        "free_list",
+        "secure",
         "region_header",
         "registry",
+        "learn_config",
         "thread_stats",
         "lock",
         "class_map",
         "meta",
     ),
     ("superslab",),
-    ("slab", "large"),
-    ("thread_cache",),
+    ("slab", "depot", "secure_check", "large"),
+    ("learn",),
+    ("thread_cache", "thread_fork", "thread_record", "thread_tls", "cache"),
     ("api",),
 )
 

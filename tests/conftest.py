@@ -27,3 +27,13 @@ def compile_c(tmp_path_factory: pytest.TempPathFactory) -> Compile:
         return made
 
     return build
+
+
+@pytest.fixture(scope="session")
+def interruptible() -> tuple[str, ...]:
+    """Before a command that is to be interrupted, whose process id stays the same.
+
+    What is ignored at the start stays ignored: SIGINT in a script's background jobs, SIGHUP under
+    nohup; and pytest may have been started so.
+    """
+    return ("env", "--default-signal=HUP,INT,TERM")

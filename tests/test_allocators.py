@@ -32,7 +32,7 @@ def test_glibc_needs_no_library() -> None:
 
 
 def test_hakmem_and_its_variants_lie_in_the_package() -> None:
-    found = installed("hakmem")
+    found = allocators.find_allocator("hakmem")
     assert found.library == native.library("hakmem")
     assert found.build_id == elf.read(native.library("hakmem")).build_id
     for library in sorted((native.NATIVE / "lib").glob("libhakmem-*.so")):

@@ -37,6 +37,7 @@ def test_every_function_is_counted_as_itself(compile_c: Compile) -> None:
         "pvalloc": 1,
         "free": 9,
         "free_null": 1,
+        "free_remote": 0,
         "realloc_new": 1,
         "realloc_free": 0,
         "failed": 1,
@@ -44,6 +45,7 @@ def test_every_function_is_counted_as_itself(compile_c: Compile) -> None:
     }
     assert found.sizes == ((16, 2), (112, 2), (128, 1), (1024, 1), (2048, 2), (4096, 1))
     assert (found.allocs, found.frees, found.ops) == (9, 8, 18)
+    assert found.peak_bytes == 10 + 100 + 3000 + 100 + 128 + 1024 + 1025 + 1
 
 
 def test_readings_for_the_metrics(program: Path) -> None:
@@ -60,6 +62,32 @@ def test_threads_are_counted_to_the_last_call(compile_c: Compile) -> None:
     calls = compile_c("calls", "calls.c", "-fno-builtin", "-pthread")
     few, many = take(calls, "1"), take(calls, "150")
     assert dict(many.sizes)[112] - dict(few.sizes)[112] == 149_000
+
+
+def test_most_that_is_live_at_once_and_who_frees_it(compile_c: Compile) -> None:
+    lives = compile_c("lives", "lives.c", "-fno-builtin", "-pthread")
+    found = take(lives, "30000")
+    # live at once: the blocks of 100 bytes that are handed over and the table of them
+    assert found.peak_bytes is not None
+    assert 0 <= found.peak_bytes - 30_000 * (100 + 8) < 4096
+    assert (found.asked.value, found.asked.unit) == (found.peak_bytes, "bytes")
+    assert found.calls["free_remote"] == 30_000
+    assert found.remote_share == pytest.approx(0.5, abs=1e-3)
+
+
+def test_a_child_has_what_its_parent_had_and_no_more(compile_c: Compile) -> None:
+    found = take(compile_c("lives", "lives.c", "-fno-builtin", "-pthread"), "1000", "fork")
+    assert found.processes == 2
+    assert found.peak_bytes is not None
+    assert 0 <= found.peak_bytes - 1000 * (100 + 8) < 4096
+
+
+def test_peak_is_that_of_the_largest_process_or_unknown() -> None:
+    def both(second: bytes) -> Census:
+        return census.parse(line(at="start") + line(at="end", peak_bytes=7) + second)
+
+    assert both(line(at="end", peak_bytes=9)).peak_bytes == 9
+    assert both(line(at="end")).peak_bytes is None
 
 
 def test_tree_adds_up_over_forks_and_execs(program: Path) -> None:
@@ -83,7 +111,7 @@ def test_killed_process_is_lost_not_zero() -> None:
     assert found.lost == 1
     assert "1 of 1 processes ended" in found.problem
     values = [reading.value for reading in found.readings()]
-    assert all(isinstance(value, Absent) for value in values)
+    assert all(isinstance(value, Absent) for value in (*values, found.asked.value))
 
 
 def test_stopped_program_is_lost() -> None:

@@ -1,4 +1,5 @@
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -47,6 +48,48 @@ def test_ctrl_c_outside_of_a_measurement_is_130(
     monkeypatch.setattr("hakprof.stat.measure", interrupted)
     assert cli.main(["stat", "bench_tiny"]) == 130
     assert capsys.readouterr().err == "hakprof: interrupted\n"
+
+
+def test_ctrl_c_while_hakprof_is_loaded_is_one_line(
+    tmp_path: Path, interruptible: tuple[str, ...]
+) -> None:
+    """The interrupt comes when the first module of ours behind `start` is looked for."""
+    (tmp_path / "sitecustomize.py").write_text("""
+import os, signal, sys
+class Early:
+    def find_spec(self, name, *_):
+        if name == "hakprof.cli":
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Early())
+""")
+    done = subprocess.run(
+        [*interruptible, sys.executable, "-m", "hakprof", "list"],
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "hakprof: interrupted\n")
+
+
+@pytest.mark.parametrize("words", [["--help"], ["--version"], ["list"], ["stat", "--help"]])
+def test_a_full_disk_is_one_line(words: list[str]) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-P", "-m", "hakprof", *words],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 7
+    assert "No space left on device" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_closed_standard_error_says_nothing() -> None:
+    words = f"{shlex.quote(sys.executable)} -P -m hakprof nonsense 2>&-"
+    assert subprocess.run(["sh", "-c", words], check=False).returncode == 2
 
 
 def test_names_that_are_no_text_are_shown_as_well_as_can_be(tmp_path: Path) -> None:

@@ -355,8 +355,11 @@ def test_a_full_standard_output_is_said() -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_ctrl_c_shows_and_keeps_what_was_measured(home: Path, number: signal.Signals) -> None:
-    command = [*HAKPROF, "stat", "--alloc=glibc", "--runs=1000", "--", "sleep", "0.05"]
+def test_ctrl_c_shows_and_keeps_what_was_measured(
+    home: Path, interruptible: tuple[str, ...], number: signal.Signals
+) -> None:
+    stat = [*HAKPROF, "stat", "--alloc=glibc", "--runs=1000", "--", "sleep", "0.05"]
+    command = [*interruptible, *stat]
     child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and samples(home) < 4:
@@ -369,11 +372,30 @@ def test_ctrl_c_shows_and_keeps_what_was_measured(home: Path, number: signal.Sig
     assert Store(home).runs()[0].outcome.startswith("interrupted")
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+def test_what_its_starter_ignores_does_not_interrupt(home: Path, number: signal.Signals) -> None:
+    """As in a script's background job, and under nohup."""
+    ignoring = ["env", f"--ignore-signal={number.name.removeprefix('SIG')}"]
+    options = ["--alloc=glibc", "--runs=10", "--warmup=0", "--backend=timing"]
+    command = [*ignoring, *HAKPROF, "stat", *options, "--", "sleep", "0.05"]
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and samples(home) < 2:
+        time.sleep(0.01)
+    child.send_signal(number)
+    _, said = child.communicate(timeout=60)
+    assert child.returncode == 0, said
+    assert samples(home) == 10
+    assert Store(home).runs()[0].outcome == "done"
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_no_program_outlives_what_measures_it(tmp_path: Path, number: signal.Signals) -> None:
+def test_no_program_outlives_what_measures_it(
+    tmp_path: Path, interruptible: tuple[str, ...], number: signal.Signals
+) -> None:
     mark = tmp_path / "pid"
     program = ["sh", "-c", f"echo $$ >{mark}; exec sleep 100"]
-    command = [*HAKPROF, "stat", "--alloc=glibc", "--", *program]
+    command = [*interruptible, *HAKPROF, "stat", "--alloc=glibc", "--", *program]
     child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and not (mark.exists() and mark.read_text()):

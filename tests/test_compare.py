@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from hakprof.compare import ALPHA, Comparison, Judgement, Looks, Verdicts, judge
+from hakprof.compare import ALPHA, Comparison, Judgement, Looks, Verdicts, judge, judge_pairs
 from hakprof.sequential import planned_looks
 from hakprof.stats import FloatArray, Ratio
 
@@ -115,7 +115,7 @@ def test_what_the_base_shows_against_itself_is_no_difference() -> None:
     ("speed", "judgement"),
     [
         (Ratio(1.50, 1.42, 1.58), Judgement.FASTER),
-        (Ratio(1.00, 0.995, 1.005), Judgement.NO_DIFFERENCE),
+        (Ratio(1.00, 0.996, 1.004), Judgement.NO_DIFFERENCE),
     ],
 )
 def test_more_blocks_would_not_matter(speed: Ratio, judgement: Judgement) -> None:
@@ -132,3 +132,18 @@ def test_more_blocks_would_not_matter(speed: Ratio, judgement: Judgement) -> Non
 )
 def test_more_blocks_would_matter(speed: Ratio, judgement: Judgement) -> None:
     assert not Comparison("b", "a", speed, judgement, 10).settled
+
+
+def test_pairs_are_judged_together() -> None:
+    chance = np.random.default_rng(3)
+    base = chance.lognormal(0, 0.01, 12)
+    pairs = {name: (base, base * factor) for name, factor in (("a", 0.5), ("b", 2.0))}
+    pairs["same"] = (base, chance.lognormal(0, 0.01, 12))
+    pairs["few"] = (base[:3], base[:3] / 2)
+    found = {name: judgement for name, (_, judgement) in judge_pairs(pairs).items()}
+    assert found == {
+        "a": Judgement.FASTER,
+        "b": Judgement.SLOWER,
+        "same": Judgement.NO_DIFFERENCE,
+        "few": Judgement.UNDECIDED,
+    }

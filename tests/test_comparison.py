@@ -15,13 +15,14 @@ from hakprof.benchmarks import find_benchmark
 from hakprof.claims import ClaimOutcome
 from hakprof.cli.main import main
 from hakprof.compare import Judgement, Looks, judge
-from hakprof.comparison import Row, findings, measure
+from hakprof.comparison import Row, doubt, findings, measure
 from hakprof.errors import UsageError
 from hakprof.ledger import Ledger
-from hakprof.model import Allocator
-from hakprof.plan import distinct
+from hakprof.model import Allocator, Kind, Proof, Verdict
+from hakprof.plan import arm_names
 from hakprof.render import comparison as text
 from hakprof.render import json_
+from hakprof.render.text import side_by_side
 from hakprof.stats import Ratio
 from hakprof.work import Size, benchmark_work
 
@@ -76,22 +77,24 @@ def test_an_arm_without_proof_gets_no_verdict(compile_c: Compile) -> None:
     fake = compile_c("libforward.so", "forward.c", "-shared", "-fPIC", "-ldl")
     glibc = find_allocator("glibc")
     outcome = measure(request_of([glibc, find_allocator(str(fake))], 8), lambda _p, _s: None)
-    assert outcome.comparison.rows == ()
-    assert "glibc" in outcome.comparison.excluded["libforward.so"]
+    assert outcome.report.rows == ()
+    assert "glibc" in outcome.report.excluded["libforward.so"]
     assert outcome.errors[0].exit_code == 4
-    assert "no verdict" in text.render(outcome.comparison)
+    assert "no verdict" in text.render(outcome.report)
 
 
 def test_too_few_blocks_say_how_long_it_takes() -> None:
     glibc = find_allocator("glibc")
     outcome = measure(request_of([glibc, glibc], 2), lambda _p, _s: None)
-    rows = outcome.comparison.rows
+    rows = outcome.report.rows
     assert [(r.arm, r.judgement, r.speed) for r in rows] == [
         ("glibc #2", Judgement.UNDECIDED, None)
     ]
-    shown = text.render(outcome.comparison)
-    assert "too few blocks" in shown
-    assert json.loads(json_.render(outcome.comparison))["needed_s"] > 0
+    assert "too few blocks for any: --runs 6" in text.render(outcome.report)
+    short = dataclasses.replace(request_of([glibc, glibc], 2), runs=None, budget_s=0.01)
+    report = measure(short, lambda _p, _s: None).report
+    assert json.loads(json_.render(report))["needed_s"] > 0
+    assert "too few blocks for any: --budget" in text.render(report)
 
 
 @pytest.mark.parametrize(("blocks", "none"), [(2, True), (9, False)])
@@ -147,7 +150,7 @@ def test_verdicts_in_words(line: Row, shown: str) -> None:
 
 def test_speed_and_memory_are_said_together() -> None:
     glibc = find_allocator("glibc")
-    comparison = measure(request_of([glibc, glibc], 2), lambda _p, _s: None).comparison
+    comparison = measure(request_of([glibc, glibc], 2), lambda _p, _s: None).report
     base, new = comparison.report.columns
     peak = dataclasses.replace(new.figures["max_rss_bytes"], value=64.0 * (1 << 20))
     large = dataclasses.replace(new, figures={**new.figures, "max_rss_bytes": peak})
@@ -165,5 +168,38 @@ def test_speed_and_memory_are_said_together() -> None:
     assert "3.00 % fewer instructions/op" in said(same)[0]
 
 
+def test_memory_asked_for_stands_beside_the_memory_taken() -> None:
+    glibc = find_allocator("glibc")
+    work = benchmark_work(*find_benchmark("workloads:large"), Size(iters=200), [], {})
+    request = stat.Request(("test",), work, (glibc, glibc), runs=1, warmup=0, backend="timing")
+    report = measure(request, lambda _p, _s: None).report.report
+    asked = report.columns[0].figures["asked_bytes"]
+    assert isinstance(asked.value, float)
+    assert asked.value > 1 << 20
+    assert asked.kind is Kind.EXACT
+    assert "asked_bytes" not in (report.harness or report.columns[0]).values
+    assert "peak RSS / asked for" in "\n".join(next(iter(side_by_side(report))))
+
+
+@pytest.mark.parametrize(
+    ("served_by", "words"),
+    [
+        ("jemalloc", "jemalloc served its calls"),
+        ("", "somebody else"),
+        ("glibc", "some of the calls"),
+    ],
+)
+def test_an_arm_that_is_somebody_elses_says_whose(served_by: str, words: str) -> None:
+    glibc = find_allocator("glibc")
+    column = measure(request_of([glibc, glibc], 1), lambda _p, _s: None).report.report.columns[0]
+    proof = Proof("glibc", served_by, Verdict.REFUTED)
+    assert words in doubt(dataclasses.replace(column, proof=proof))
+
+
 def test_equal_file_names_become_two_arms() -> None:
-    assert distinct(["libx.so", "glibc", "libx.so"]) == ["libx.so", "glibc", "libx.so #2"]
+    names = ["libx.so", "glibc", "libx.so"]
+    assert arm_names([Allocator(name, None) for name in names]) == [
+        "libx.so",
+        "glibc",
+        "libx.so #2",
+    ]

@@ -33,7 +33,9 @@ class Machine:
         self.samples: dict[str, list[Sample]] = {}
         self.noise = np.random.default_rng(2)
 
-    def contest(self, budget_s: float = 1e6, runs: int | None = None) -> Contest:
+    def contest(
+        self, budget_s: float = 1e6, runs: int | None = None, runs_a_block: int = 1
+    ) -> Contest:
         plan = Plan(tuple(arm(name) for name in self.costs_ns), runs=runs, budget_s=budget_s)
         return Contest(
             plan,
@@ -42,6 +44,7 @@ class Machine:
             backend="timing",
             cpu_time=True,
             settled=by_verdicts(lambda verdicts: verdicts.settled),
+            runs_a_block=runs_a_block,
         )
 
     def block(self, index: int, arms: tuple[Arm, ...]) -> None:
@@ -153,3 +156,32 @@ def test_a_run_without_time_is_a_problem() -> None:
 def test_so_many_runs_as_asked_for_at_most() -> None:
     machine = Machine(one=10, two=10.02)
     assert machine.hold(machine.contest(runs=12))[1] <= 12
+
+
+def test_a_block_of_several_runs_costs_their_median() -> None:
+    machine = Machine(base=10, other=10)
+    contest = machine.contest(runs_a_block=4)
+    for index in range(40):
+        machine.costs_ns["other"] = 30 if index % 4 == 3 else 10
+        machine.block(index, contest.plan.arms)
+    verdicts = contest.verdicts()
+    assert verdicts is not None
+    assert verdicts.arms[0].blocks == 10
+    assert verdicts.arms[0].speed.value == pytest.approx(1, abs=0.005)
+
+
+def test_blocks_of_several_runs_end_when_all_of_a_look_are_done() -> None:
+    machine = Machine(slow=10, fast=5)
+    contest, runs = machine.hold(machine.contest(runs_a_block=4))
+    assert runs == 4 * 10
+    assert contest.verdicts() is not None
+
+
+def test_the_first_block_is_finished_whatever_the_budget() -> None:
+    machine = Machine(one=10, two=20)
+    contest, runs = machine.hold(machine.contest(budget_s=10, runs_a_block=8))
+    assert runs == 8
+    verdicts = contest.verdicts()
+    assert verdicts is not None
+    assert verdicts.arms[0].judgement is Judgement.UNDECIDED
+    assert contest.needed_s == pytest.approx(8 * 18)

@@ -115,7 +115,7 @@ def test_counters_that_only_one_side_knows_are_named(document: Path) -> None:
     (dump,) = read_dumps(document)
     (note,) = layout_notes(dump.layout, SCHEMA)
     assert "unknown counters: older_name" in note
-    assert "it lacks: reused_other, reused_own, tls_sll" in note
+    assert "it lacks: learned, reused_other, reused_own, tls_sll" in note
 
 
 def counted(**counts: int) -> View:
@@ -163,8 +163,8 @@ def test_the_command_shows_a_document(hakprof: Run, document: Path) -> None:
     code, out, err = hakprof(document)
     assert (code, err) == (0, "")
     assert "Refill ladder" in out
-    assert "19 of 20 hold" in out
-    assert "1 of 20 are about counters that this dump has not: reusers" in out
+    assert "19 of 21 hold" in out
+    assert "2 of 21 are about counters that this dump has not: waiting, reusers" in out
 
 
 def test_the_command_shows_what_a_dead_process_left(hakprof: Run, live: Path) -> None:

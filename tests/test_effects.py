@@ -34,6 +34,11 @@ def costs_of(chance: Generator, kind: str, blocks: int, effects: dict[int, float
     return rows
 
 
+def again_of(rows: FloatArray) -> FloatArray:
+    """The base's second run: as noisy around the first as others are around it."""
+    return rows[0] + np.random.default_rng(9).normal(0, 0.1, rows.shape[1])
+
+
 @pytest.mark.parametrize("kind", ["skewed", "modes", "bursts"])
 def test_true_effects_lie_within_their_intervals(kind: str) -> None:
     """First costs 1, second 0, third saves 0.5; the first two together cost 0.8 more."""
@@ -42,7 +47,7 @@ def test_true_effects_lie_within_their_intervals(kind: str) -> None:
     for seed in range(60):
         chance = np.random.default_rng(seed)
         rows = costs_of(chance, kind, 30, {FIRST: 1.0, THIRD: -0.5, BOTH: 0.8})
-        effects = bounded_effects(TOLD, list(rows), Looks((30,), 30))
+        effects = bounded_effects(TOLD, list(rows), again_of(rows), Looks((30,), 30))
         missed += any(not e.low <= true[w] <= e.high for w, e in effects.items())
         found += effects[FIRST].excludes_zero and effects[FIRST].value > 0
     assert missed <= 8
@@ -54,21 +59,36 @@ def test_nothing_is_found_where_there_is_nothing(kind: str) -> None:
     alarms = 0
     for seed in range(200):
         rows = costs_of(np.random.default_rng(seed), kind, 20, {})
-        effects = bounded_effects(TOLD, list(rows), Looks((20,), 20))
+        effects = bounded_effects(TOLD, list(rows), again_of(rows), Looks((20,), 20))
         alarms += any(effect.excludes_zero for effect in effects.values())
     assert alarms <= 20, "at most 5 % of commands, all words together, and what chance adds to 200"
 
 
+def test_an_effect_is_more_than_what_the_base_differs_from_itself() -> None:
+    """A machine that shows 0.5 between two runs of the same shows no effect of 0.3."""
+    chance = np.random.default_rng(3)
+    rows = costs_of(chance, "modes", 30, {FIRST: 5.0, THIRD: 0.3})
+    steady = bounded_effects(
+        TOLD, list(rows), rows[0] + chance.normal(0, 0.1, 30), Looks((30,), 30)
+    )
+    moved = bounded_effects(TOLD, list(rows), rows[0] + 0.5, Looks((30,), 30))
+    assert steady[THIRD].excludes_zero
+    assert not moved[THIRD].excludes_zero
+    assert moved[FIRST].excludes_zero
+    assert moved[FIRST].low == pytest.approx(steady[FIRST].low - 0.5, abs=0.05)
+    assert moved[BOTH].low == pytest.approx(steady[BOTH].low - 1.0, abs=0.2), "of two differences"
+
+
 def test_one_large_effect_hides_and_fakes_no_other() -> None:
     rows = costs_of(np.random.default_rng(1), "modes", 40, {FIRST: 50.0})
-    effects = bounded_effects(TOLD, list(rows), Looks((40,), 40))
+    effects = bounded_effects(TOLD, list(rows), again_of(rows), Looks((40,), 40))
     assert effects[FIRST].value == pytest.approx(50.0, abs=0.2)
     assert [word for word, effect in effects.items() if effect.excludes_zero] == [FIRST]
 
 
 def test_too_few_blocks_bound_nothing() -> None:
     rows = costs_of(np.random.default_rng(1), "modes", 4, {FIRST: 1.0})
-    effects = bounded_effects(TOLD, list(rows), Looks((4,), 4))
+    effects = bounded_effects(TOLD, list(rows), again_of(rows), Looks((4,), 4))
     assert all(effect.bound == np.inf for effect in effects.values())
 
 
@@ -94,7 +114,7 @@ def test_counts_within_their_errors_keep_the_truth_within_the_limits(
     [
         (Shift(1.0, 0.9, 1.1), True),
         (Shift(1.0, 0.2, 1.8), False),
-        (Shift(0.0, -0.05, 0.09), True),
+        (Shift(0.0, -0.02, 0.04), True),
         (Shift(0.0, -0.5, 0.09), False),
     ],
 )

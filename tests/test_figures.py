@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -6,7 +7,7 @@ from hypothesis import strategies as st
 
 from hakprof import figures, metrics
 from hakprof.errors import BackendError
-from hakprof.figures import Run, Series, figure_of, ipc_of, net_of, series_of
+from hakprof.figures import Run, Series, figure_of, ipc_of, net_of, overhead_of, series_of
 from hakprof.metrics import METRICS, Facts, blend, facts_of
 from hakprof.model import Absence, Absent, Exit, ExitKind, Figure, Kind, OpReport, Reading, Sample
 
@@ -189,3 +190,16 @@ def test_any_runs_give_a_finite_figure_within_them(times: list[float], ops: floa
     assert math.isfinite(found.value)
     assert min(times) / ops <= found.value * (1 + 1e-9)
     assert found.value <= max(times) / ops * (1 + 1e-9)
+
+
+def test_memory_for_what_was_asked_for() -> None:
+    resident = Figure("max_rss_bytes", 3e6, "B", Kind.TIMED, "os", interval=(2.8e6, 3.2e6))
+    asked = Figure("asked_bytes", 2e6, "B", Kind.EXACT, "census")
+    found = overhead_of(resident, asked)
+    assert found.value == pytest.approx(1.5)
+    assert found.interval == pytest.approx((1.4, 1.6))
+    little = overhead_of(resident, replace(asked, value=1000.0))
+    assert isinstance(little.value, Absent)
+    assert "1 MiB" in little.value.why
+    gone = Absent(Absence.UNAVAILABLE, "killed")
+    assert overhead_of(resident, replace(asked, value=gone)).value == gone

@@ -1,11 +1,17 @@
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
 from hakprof.cli.main import main
-from hakprof.gap import Side, StageCost
+from hakprof.gap import GapReport, Side, StageCost, findings
 from hakprof.hotspots import record
+from hakprof.hotspots.stages import PROGRAM
+from hakprof.render import gap as text
+
+if TYPE_CHECKING:
+    from hakprof.comparison import ComparisonReport
 
 SAMPLERS = [r for r in record.RECORDERS if r.kind == "sampled"]
 
@@ -52,3 +58,32 @@ def test_cost_of_an_instruction() -> None:
     assert unknown.ns_per_instruction is None
     side = Side("glibc", 1, 5.0, "perf", "", (cost, unknown))
     assert side.instructions == pytest.approx(10)
+
+
+def side(arm: str, **ns: float) -> Side:
+    names = {"own": f"{arm}: pop", "kernel": "kernel", "program": PROGRAM}
+    costs = (StageCost(names[k], 2.0, v, 0.01, k) for k, v in ns.items())
+    return Side(arm, 1, sum(ns.values()), "perf", "callgrind", tuple(costs))
+
+
+def test_what_both_have_counts_by_its_difference() -> None:
+    a, b = side("a", own=2.0, kernel=3.0, program=5.0), side("b", own=1.0, kernel=0.5, program=4.0)
+    report = GapReport("", cast("ComparisonReport", None), a, b)
+    assert report.shared == ("kernel",)
+    assert report.total_ns == pytest.approx(4.5)
+    first, second = findings(report)
+    assert first.startswith("kernel takes 3.00 ns/op")
+    assert second.startswith("a: pop takes 2.00 ns/op")
+    reversed_ = findings(GapReport("", cast("ComparisonReport", None), b, a))
+    assert reversed_[0].startswith("kernel takes 3.00 ns/op")
+
+
+def test_the_printed_rows_add_up() -> None:
+    a, b = side("a", own=2.0, kernel=3.0, program=5.0), side("b", own=1.0, kernel=0.5, program=4.0)
+    report = GapReport("", cast("ComparisonReport", None), a, b)
+    rows = [*text._side(a, 1, report), *text._side(b, -1, report), *text._rest(report)]  # noqa: SLF001 (the rows as printed)
+    *parts, total = rows
+    assert sum(float(row[3]) for row in parts if not row[0].endswith("in all")) == pytest.approx(
+        float(total[3])
+    )
+    assert [row[0] for row in parts if "both" in row[0]] == ["  both: kernel"]

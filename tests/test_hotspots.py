@@ -2,6 +2,8 @@
 
 import contextlib
 import dataclasses
+import os
+import platform
 import shutil
 import struct
 import subprocess
@@ -232,7 +234,7 @@ def test_stage_maps_know_their_functions() -> None:
     hakmem = stages.map_of("libhakmem-counters.so")
     assert hakmem is by_name["hakmem"]
     chain = (
-        Place("hk_tls_set_head", "/x/core/src/thread_cache.h", 5),
+        Place("hk_tls_set_head", "/x/core/src/thread_tls.h", 5),
         Place("hk_cache_pop", "", 9),
     )
     assert hakmem.find("malloc", chain) == "pop"
@@ -269,8 +271,8 @@ def test_annotate_shows_a_function_that_is_only_inlined(
     assert cli.main(["annotate", "hk_cache_pop"]) == 0
     shown = capsys.readouterr().out
     assert "hk_cache_pop: 0 functions, inlined into" in shown
-    assert "libhakmem.so: malloc, hk_cache_pop < alloc (api.c:" in shown
-    assert "thread_cache.h:" in shown
+    assert "libhakmem.so: malloc, hk_cache_pop < alloc_fast (api.c:" in shown
+    assert "cache_list.h:" in shown
     assert "\x1b" not in shown
     made = recording.load(hakmem_home / "runs" / "1")
     found = annotate.annotate(made, code.build(recording.sources(made)), "hk_cache_pop")
@@ -346,3 +348,115 @@ def test_a_library_that_was_rebuilt_is_refused(
     recording.save(dataclasses.replace(made, build_ids=ids))
     monkeypatch.setenv("HAKPROF_HOME", str(tmp_path / "copy"))
     assert cli.main(["hotspots"]) == 6
+
+
+CXX = """
+#include <cstdlib>
+namespace shop {
+inline __attribute__((always_inline)) long weigh(long x) {
+    volatile long y = x;
+    for (int i = 0; i < 50; i++) y += i;
+    return y;
+}
+struct Basket {
+    __attribute__((noipa)) long put(long n) {
+        long s = 0;
+        for (long i = 0; i < n; i++) s += weigh(i);
+        return s;
+    }
+};
+}
+int main(int, char **argv) { return shop::Basket().put(atol(argv[1])) == 7; }
+"""
+
+
+@needs_valgrind
+def test_cxx_names_are_readable_and_any_form_of_them_is_understood(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, program, stacks = tmp_path / "shop.cc", tmp_path / "shop", tmp_path / "stacks"
+    source.write_text(CXX)
+    if shutil.which("g++") is None or shutil.which("c++filt") is None:
+        pytest.skip("no g++ or no c++filt")
+    subprocess.run(["g++", "-O2", "-g", "-o", str(program), str(source)], check=True)
+    made = _record(tmp_path, "--source", "callgrind", "--", str(program), "2000")
+    assert cli.main(["hotspots"]) == 0
+    assert "shop::Basket::put(long)" in capsys.readouterr().out
+    assert cli.main(["flame", "--source", "callgrind", "--collapsed", str(stacks)]) == 0
+    assert "shop::Basket::put(long);shop::weigh(long)" in stacks.read_text()
+    built = code.build(recording.sources(made))
+    for symbol in ("put", "shop::Basket::put", "_ZN4shop6Basket3putEl"):
+        found = annotate.annotate(made, built, symbol)
+        assert [copy.function for copy in found.copies] == ["shop::Basket::put(long)"]
+    (inlined,) = annotate.annotate(made, built, "weigh").copies
+    assert [place.function for place in inlined.callers] == ["shop::Basket::put(long)"]
+
+
+@needs_perf
+def test_copied_stacks_are_said_not_to_be_unwound(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], compile_c: Compile
+) -> None:
+    source = tmp_path / "busy.c"
+    source.write_text(
+        "__attribute__((noinline)) long burn(long n) {\n"
+        "    volatile long y = 0;\n"
+        "    for (long i = 0; i < n; i++) y += i;\n"
+        "    return y;\n"
+        "}\n"
+        "int main(void) { return burn(100000000) == 7; }\n"
+    )
+    program = compile_c("busy", str(source))
+    data = tmp_path / "perf.data"
+    options = ["-q", "--call-graph", "dwarf", "-e", "cpu-clock", "-F", "500", "-o", str(data)]
+    command = ["perf", "record", *options, "--", str(program)]
+    if subprocess.run(command, capture_output=True, check=False).returncode:
+        pytest.skip("perf cannot record here")
+    for words in (["hotspots", "--run", str(data)], ["flame", str(data)]):
+        assert cli.main(words) == 0
+        shown = " ".join(capsys.readouterr().out.split())
+        assert "not unwound" in shown
+        assert "--call-graph fp" in shown
+    assert "burn" in shown
+
+
+@needs_perf
+def test_a_recording_of_another_machine_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = tmp_path / "perf.data"
+    command = [
+        "perf",
+        "record",
+        "-q",
+        "-e",
+        "page-faults",
+        "-c",
+        "1",
+        "-o",
+        str(data),
+        "--",
+        "true",
+    ]
+    if subprocess.run(command, capture_output=True, check=False).returncode:
+        pytest.skip("perf cannot record here")
+    assert cli.main(["hotspots", "--run", str(data)]) == 0
+    assert "recorded on" not in capsys.readouterr().out
+    host = platform.node().encode()
+    data.write_bytes(data.read_bytes().replace(host + b"\0", b"z" * len(host) + b"\0"))
+    assert cli.main(["hotspots", "--run", str(data)]) == 0
+    assert f"recorded on {'z' * len(host)} " in capsys.readouterr().out
+
+
+@needs_valgrind
+def test_a_source_changed_after_the_build_is_said(tmp_path: Path, compile_c: Compile) -> None:
+    source = tmp_path / "later.c"
+    source.write_text(
+        "__attribute__((noinline)) int burn(int n) { volatile int y = n; return y; }\n"
+        "int main(void) { return burn(1) == 7; }\n"
+    )
+    program = compile_c("later", str(source))
+    made = _record(tmp_path, "--source", "callgrind", "--", str(program))
+    built = code.build(recording.sources(made))
+    assert not any("was changed" in note for note in annotate.annotate(made, built, "burn").notes)
+    os.utime(source, (program.stat().st_mtime + 5,) * 2)
+    assert any("was changed" in note for note in annotate.annotate(made, built, "burn").notes)

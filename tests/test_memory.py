@@ -1,5 +1,6 @@
 import json
 import sys
+import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,9 @@ def test_a_programs_memory_rises_falls_and_is_explained(
         if footprint["calls"]:
             assert dict(footprint["calls"]["counts"])["mmap"] >= 1
     assert picture.read_text().startswith("<svg")
+    charts = picture.read_text()
+    assert all(f"{what} memory" in charts for what in ("resident", "mapped"))
+    ET.fromstring(charts)  # noqa: S314 (ours)
 
 
 def test_an_arm_that_fails_leaves_the_others(capsys: pytest.CaptureFixture[str]) -> None:

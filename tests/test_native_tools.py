@@ -112,6 +112,18 @@ def test_preload_goes_in_front_of_what_is_inherited() -> None:
     assert done.stdout == f"{census}:{step}\n"
 
 
+@pytest.mark.parametrize("account", [[], ["--account", "FD"]])
+def test_a_parent_that_is_dead_already_starts_nothing(account: list[str]) -> None:
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    done, lines = run_with_pipe(
+        hakrun("--parent", str(dead.pid), *account), ["echo", "started"], check=False
+    )
+    assert done.returncode != 0
+    assert done.stdout == ""
+    assert lines == []
+
+
 @pytest.mark.parametrize(
     ("args", "complaint"),
     [
@@ -119,6 +131,7 @@ def test_preload_goes_in_front_of_what_is_inherited() -> None:
         (["--account"], "no value for --account"),
         (["--account", "987", "true"], "not an open descriptor: 987"),
         (["--account", "x", "true"], "not an open descriptor: x"),
+        (["--parent", "0", "true"], "not a process: 0"),
         (["--fast", "1", "true"], "unknown option --fast"),
     ],
 )

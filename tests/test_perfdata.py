@@ -10,6 +10,7 @@ import subprocess
 import sys
 from itertools import pairwise
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -18,7 +19,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hakprof.errors import InputError
-from hakprof.perfdata import stream
+from hakprof.perfdata import stream, summing
+from hakprof.perfdata.chains import Chains, ChainTable
 from hakprof.perfdata.layout import Order
 from hakprof.perfdata.reader import Recording, read
 from hakprof.perfdata.resolve import resolve
@@ -267,6 +269,49 @@ def test_record_starts_do_not_depend_on_guesses(
     starts, used = stream.record_starts(Order("<").words(data), Order("<"))
     assert starts.tolist() == _walked(data)
     assert used == len(data) // 8
+
+
+@given(
+    st.lists(st.integers(0, 40), max_size=300),
+    st.integers(0, 63),
+    st.sampled_from([1, 7, 1 << 16]),
+    st.booleans(),
+)
+@settings(max_examples=60, deadline=None)
+def test_sums_do_not_depend_on_which_key_has_a_slot(
+    numbers: list[int],
+    shift: int,
+    piece: int,
+    weighted: bool,  # noqa: FBT001 # a property's input
+) -> None:
+    keys = np.array(numbers, np.uint64) << np.uint64(shift)
+    period = np.arange(keys.size, dtype=np.uint64) if weighted else None
+    with mock.patch.multiple(summing, PIECE=piece, SLOT_BITS=2):
+        values, weights, counts = summing.summed(keys, period, 3)
+    expected = collections.Counter(keys.tolist())
+    assert dict(zip(values.tolist(), counts.tolist(), strict=True)) == expected
+    heavy: collections.Counter[int] = collections.Counter()
+    for key, weight in zip(keys.tolist(), period if weighted else [3] * keys.size, strict=True):
+        heavy[key] += int(weight)
+    assert dict(zip(values.tolist(), weights.tolist(), strict=True)) == heavy
+
+
+@given(st.lists(st.lists(st.integers(0, 3), max_size=4), min_size=1, max_size=60))
+def test_chains_have_equal_keys_if_they_are_equal(lists: list[list[int]]) -> None:
+    table = ChainTable()
+    seen: dict[int, tuple[int, ...]] = {}
+    for at in range(0, len(lists), 7):  # several blocks
+        part = lists[at : at + 7]
+        lengths = np.array([len(one) for one in part])
+        frames = np.array([frame for one in part for frame in one], np.uint64)
+        keys = table.add(Chains(frames, np.cumsum(lengths) - lengths, lengths))
+        assert keys is not None
+        for key, one in zip(keys.tolist(), part, strict=True):
+            assert seen.setdefault(key, tuple(one)) == tuple(one)
+    assert len(seen) == len({tuple(one) for one in lists})
+    kept, offsets = table.distinct().frames(np.array(list(seen), np.uint64))
+    found = [tuple(kept[a:b].tolist()) for a, b in pairwise(offsets)]
+    assert found == list(seen.values())
 
 
 def test_blocks_cut_records_and_join_them_again(

@@ -1,7 +1,9 @@
 import os
 import signal
+import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -46,12 +48,54 @@ def test_timeout_kills_the_whole_group(tmp_path: Path, *, account: bool) -> None
     assert done.exit.kind is ExitKind.TIMEOUT
     assert time.monotonic() - started < 50
     grandchild = int(mark.read_text())
-    for _ in range(100):
-        if not Path(f"/proc/{grandchild}/cwd").exists():
-            break
+    wait_for(lambda: gone(grandchild))
+
+
+@needs_hakrun
+@pytest.mark.parametrize(
+    ("how", "descendants"),
+    [
+        ("account=True", True),
+        ("preload=[Path('/dev/null')]", False),
+        ("wrapper=['/usr/bin/env']", False),
+    ],
+)
+def test_who_kills_us_ends_what_we_started(tmp_path: Path, how: str, *, descendants: bool) -> None:
+    """kill -9 of hakprof: the program ends; under an account all of its process group."""
+    pids = tmp_path / "pids"
+    program = f"sleep 100 & echo $$ $! >{pids}.part; mv {pids}.part {pids}; wait"
+    code = f"""
+from pathlib import Path
+from hakprof.process import Command, run
+run(Command(["sh", "-c", {program!r}], {how}))
+"""
+    starter = subprocess.Popen([sys.executable, "-P", "-c", code])
+    wait_for(pids.exists)
+    shell, sleeper = map(int, pids.read_text().split())
+    starter.kill()
+    starter.wait()
+    wait_for(lambda: gone(shell))
+    if descendants:
+        wait_for(lambda: gone(sleeper))
+    else:
+        os.kill(sleeper, signal.SIGKILL)
+
+
+def wait_for(done: Callable[[], bool]) -> None:
+    for _ in range(400):
+        if done():
+            return
         time.sleep(0.05)
-    with pytest.raises(OSError, match="No such"):
-        (Path("/proc") / str(grandchild) / "cwd").readlink()
+    pytest.fail("it did not happen in 20 s")
+
+
+def gone(pid: int) -> bool:
+    """Ended, even if nobody has waited for it yet."""
+    try:
+        (Path("/proc") / str(pid) / "cwd").readlink()
+    except OSError:
+        return True
+    return False
 
 
 def test_a_daemon_that_keeps_the_streams_does_not_hold_us() -> None:

@@ -7,6 +7,7 @@ from hakprof.benchmarks import find_benchmark
 from hakprof.cli.main import main
 from hakprof.errors import InputError, UsageError
 from hakprof.health import Check, Health, examine
+from hakprof.plan import arm_names
 from hakprof.profiles import Promise, SwitchSet
 from hakprof.render import health as text
 
@@ -34,6 +35,8 @@ def test_every_profile_is_whole_and_names_what_exists() -> None:
 def test_an_allocator_may_have_a_profile() -> None:
     assert profiles.find_allocator("hakmem@speed").env["HAKMEM_DECAY_MS"] == "10000"
     assert profiles.find_allocator("glibc").env == {}
+    pair = [profiles.find_allocator(name) for name in ("hakmem", "hakmem@speed")]
+    assert arm_names(pair) == ["hakmem", "hakmem@speed"]
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,8 @@
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from hakprof import environment
 from hakprof.census import Census
 from hakprof.model import (
@@ -21,6 +23,7 @@ from hakprof.render.text import render
 from hakprof.report import SCHEMA, Column, Gap, Report
 
 TARGET = Target("bench_tiny", ("/b",), is_benchmark=True, harness_argv=("/n",))
+PROGRAM = replace(TARGET, name="sh", is_benchmark=False, harness_argv=())
 TIMED = Figure("", 0.0, "ns", Kind.TIMED, "CPU clock", (7.5, 7.7), 0.0084, 20)
 FIGURES = {
     "throughput": replace(TIMED, value=131.2e6, unit="1/s", interval=(130.8e6, 131.9e6)),
@@ -155,11 +158,18 @@ def test_a_partial_override_is_not_said_to_be_itself_and_not() -> None:
 def test_a_census_tells_calls_and_sizes() -> None:
     calls = {"malloc": 60, "free": 50, "bytes_requested": 6400}
     census = Census(calls, sizes=((16, 40), (1024, 20)), processes=2)
-    shown = render(report(column("hakmem"), census=census))
+    shown = render(report(column("hakmem"), target=PROGRAM, census=census))
     assert "calls  60 allocations, 50 frees, 110 ops of any kind, in 2 processes" in shown
     assert "sizes  107 B on average, half up to 16 B, 99 % up to 1.000 KiB" in shown
 
 
 def test_a_census_that_failed_says_why() -> None:
-    shown = render(report(column("hakmem"), census=Census()))
+    shown = render(report(column("hakmem"), target=PROGRAM, census=Census()))
     assert "calls  unknown: the program wrote no census line" in shown
+
+
+@pytest.mark.parametrize("census", [Census({"malloc": 60, "free": 50}), Census()])
+def test_a_benchmark_counts_its_own_calls(census: Census) -> None:
+    """Its census is for the memory that it asks for, and counts its warm-up too."""
+    shown = render(report(column("hakmem"), census=census))
+    assert shown == render(report(column("hakmem")))

@@ -34,6 +34,40 @@ def test_threads_are_swept_fitted_and_drawn(
     assert "larson" in ET.fromstring(picture.read_text()).get("aria-label", "")  # noqa: S314 (ours)
 
 
+def test_points_are_judged_against_the_first_curve(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    document, picture = tmp_path / "s.json", tmp_path / "s.png"
+    pytest.importorskip("matplotlib")
+    words = ["sweep", "larson", "--threads", "1,2", "--alloc", "glibc,hakmem", "--runs", "7"]
+    files = ["--json", str(document), "--png", str(picture)]
+    assert main([*words, *files, "--iters", "100k", "--", "--warmup", "100"]) == 0
+    shown = capsys.readouterr().out
+    assert "against glibc" in shown
+    assert "freed by another thread" in shown
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    first, second = json.loads(document.read_text())["curves"]
+    assert first["verdicts"] == {}
+    assert second["verdicts"]["1"]["judgement"] == "faster"
+    remote = json.loads(document.read_text())["remote"]
+    assert list(remote) == ["2"]
+    assert 0 < remote["2"] < 1
+
+
+def test_too_few_runs_say_how_many_are_needed(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["sweep", "bench_tiny", "--threads", "1,2", "--alloc", "glibc,hakmem", "--iters", "500"]
+    assert main([*words, "--runs", "2"]) == 0
+    assert "need 7 runs of each point" in " ".join(capsys.readouterr().out.split())
+
+
+def test_png_without_matplotlib_is_said_before_anything_runs(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
+    assert main(["sweep", "larson", "--threads", "1,2", "--png", "x.png"]) == 2
+    assert "pip install 'hakprof[png]'" in capsys.readouterr().err
+
+
 def test_sizes_are_swept_without_a_law(capsys: pytest.CaptureFixture[str]) -> None:
     words = ["sweep", "bench_random_mixed", "--vary", "min,max=64,4k", "--alloc", "glibc", *SHORT]
     assert main(words) == 0

@@ -14,6 +14,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from hakprof.errors import InputError
+from hakprof.hotspots.disassemble import disassemble
 from hakprof.model import Kind
 from hakprof.profile import Image, ImageKind, Profile
 from hakprof.symbols import find, lines, special
@@ -322,3 +323,38 @@ def test_dwarf_runs_as_a_program_of_its_own(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert done.stderr.count("\n") <= 1
     assert "Traceback" not in done.stderr
+
+
+def test_names_and_lines_of_a_32_bit_program(tmp_path: Path) -> None:
+    source = tmp_path / "small.c"
+    source.write_text(
+        "__attribute__((noinline)) int one(int x) { return x + 1; }\n"
+        "void _start(void) { one(2); __builtin_trap(); }\n"
+    )
+    program = tmp_path / "small"
+    options = ["-m32", "-g", "-O1", "-nostdlib", "-ffreestanding", "-static", "-fno-pic", "-no-pie"]
+    command = ["gcc", *options, "-Wl,--build-id", "-o", str(program), str(source)]
+    if shutil.which("gcc") is None or subprocess.run(command, check=False).returncode:
+        pytest.skip("no gcc that makes 32-bit programs")
+    image = open_image(program)
+    assert image.bits == 32
+    assert len(image.build_id) == 40
+    start, size = _function(function_table(image), "one")
+    assert size > 0
+    code = disassemble(image, start, size)
+    assert code[-1].text == "ret"
+    assert lines.inline_chains(image, [start])[0][0].line == 1
+
+
+def test_stubs_of_a_32_bit_library(tmp_path: Path) -> None:
+    source = tmp_path / "small.c"
+    source.write_text("int other(int);\nint one(int x) { return other(x) + 1; }\n")
+    library = tmp_path / "libsmall.so"
+    options = ["-m32", "-O1", "-nostdlib", "-shared", "-fPIC", "-Wl,-z,lazy"]
+    command = ["gcc", *options, "-o", str(library), str(source)]
+    if shutil.which("gcc") is None or subprocess.run(command, check=False).returncode:
+        pytest.skip("no gcc that makes 32-bit libraries")
+    image = open_image(library)
+    table = function_table(image)
+    start, size = _function(table, "one")
+    assert any("call other@plt" in one.text for one in disassemble(image, start, size))

@@ -10,11 +10,20 @@ import pytest
 
 SOURCES = Path(__file__).resolve().parent.parent / "core"
 VARIANT_FILES = (
+    "bitmap.h",
+    *("cache_magazine.h", "cache_magazine.c", "depot.h", "depot.c", "slab_array.c"),
+    *("learn.h", "learn.c", "learn_bandit.h", "learn_bandit.c", "learn_config.h", "learn_config.c"),
+    *("learn_life.h", "learn_life.c", "learn_modules.h", "learn_modules.c"),
+    *("learn_sites.h", "learn_sites.c", "learn_state.h", "learn_state.c"),
     "region_header.h",
     "registry.h",
     "registry.c",
     "thread_stats.h",
     "thread_stats.c",
+    "secure.h",
+    "secure.c",
+    "secure_check.c",
+    "secure_guard.c",
 )
 FLAGS = [
     *("-std=gnu11", "-O2", "-fPIC", "-shared", "-pthread", "-fvisibility=hidden", "-fno-plt"),
@@ -33,6 +42,28 @@ WITHOUT_VARIANTS = """
 #define hk_header_check(block, code) ((void)0)
 #define hk_header_next_batch(batch) NULL
 #define hk_header_set_next_batch(batch, next) ((void)0)
+#define HK_LEARN 0
+#define hk_learn_on 0
+struct hk_site {};
+#define hk_site_of(address) ((struct hk_site){})
+struct hk_learn_visit { int nothing; };
+#define hk_learn_reuse(site, size, alignment, visit) NULL
+#define hk_learn_mapped(visit, block, size, fresh) ((void)0)
+#define hk_learn_take(block, code) false
+#define hk_learn_resize(block, size) NULL
+struct hk_learn_held { size_t runs, run_bytes, ranges, range_bytes; };
+#define hk_learn_held() ((struct hk_learn_held){0})
+#define hk_learn_read_variable(assignment) false
+#define hk_learn_config_text(at) (at)
+#define hk_learn_start() ((void)0)
+#define hk_learn_print(fd) ((void)0)
+#define hk_learn_tick() ((void)0)
+#define hk_learn_trim() false
+#define hk_learn_locks(visit) ((void)0)
+#define hk_bitmap_on 0
+#define HK_BITMAPS 0
+struct hk_bitmap { int none; };
+#define hk_bitmap_count(bitmap) 0
 #define hk_registry_on 0
 #define hk_registry_code_of(address) 0
 #define hk_registry_set(address, units, code) true
@@ -44,6 +75,32 @@ enum hk_stats_count { HK_STATS_ALLOC, HK_STATS_FREE };
 #define hk_stats_fold(counted) ((void)0)
 #define hk_stats_add(sums, counted) ((void)0)
 #define hk_stats_or(counted, which, derived) (derived)
+#define hk_secure_on 0
+#define HK_SECURE_BYTES 0
+#define HK_SECURE_SMALLEST 0
+#define hk_secure_may_give(block) true
+#define hk_secure_may_free(block, cls) true
+#define hk_secure_taken(block) ((void)0)
+#define hk_secure_set_next(block, next) ((void)0)
+#define hk_secure_link(block, hidden) NULL
+#define hk_secure_given(block) ((void)0)
+#define hk_secure_look_at_freed(block, cls) ((void)0)
+#define hk_secure_set_end(block, bytes) ((void)0)
+#define hk_secure_run_given(block, bytes) ((void)0)
+#define hk_secure_run_freed(block, bytes) ((void)0)
+#define hk_secure_look_at_live(block, bytes) ((void)0)
+#define hk_secure_cut(start, blocks, size) NULL
+#define hk_secure_next_batch(batch) NULL
+#define hk_secure_batch_taken(batch) ((void)0)
+#define hk_secure_set_next_batch(batch, next) ((void)0)
+#define hk_secure_map(bytes, alignment) NULL
+#define hk_secure_unmap(start, bytes) true
+#define hk_secure_shorten(start, bytes, kept) true
+#define hk_secure_abandon(start, bytes) ((void)0)
+#define hk_secure_large_freed(start, bytes) ((void)0)
+#define hk_secure_large_taken(start) ((void)0)
+#define hk_secure_start() ((void)0)
+#define hk_secure_zero_on_free() ((void)0)
 """
 
 

@@ -1,31 +1,28 @@
-"""How an allocator gets memory from the kernel and gives it back: every such call, by strace.
+"""How an allocator gets memory from the kernel and gives it back: every such call, traced.
 
 Counted are anonymous mmap, munmap, madvise, mremap and brk of the program and its children, from
 the program's own start on. What the loader maps from files and thread stacks are no allocator's
-doing and left out. Times are those under strace, which stops the program at each call: good for
-telling which call costs most, not for subtracting from a run without strace.
+doing and left out. strace does it where it is there, hakrun by ptrace where not. Times are those
+under the tracer, which stops the program at each call: good for telling which call costs most, not
+for subtracting from a run without one.
 """
 
-import re
+import functools
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
+from hakprof import native
 from hakprof.backends import launch
-from hakprof.model import Availability, Job, Kind, Reading, Sample
-from hakprof.process import Command, find_program, run
-
-NAMES = ("mmap", "munmap", "madvise", "mremap", "brk")
+from hakprof.backends.syscall_logs import EXEC, NAMES, LoggedCall, parse_hakrun, parse_strace
+from hakprof.errors import BackendError, TargetError
+from hakprof.model import Allocator, Availability, Job, Kind, Reading, Sample, Target
+from hakprof.process import Command, Outcome, find_program, run
 
 PROBE_TIMEOUT_S = 10.0
-
-_LINE = re.compile(r"(?P<task>\d+) +(?P<at>\d+\.\d+) (?P<rest>.*)")
-_CALL = re.compile(r"(?P<name>\w+)\((?P<args>.*)\) += (?P<result>-?\w+).*?(?:<(?P<took>[\d.]+)>)?$")
-_RESUMED = re.compile(r"<\.\.\. (\w+) resumed>(.*)")
-_UNFINISHED = " <unfinished ...>"
-_RETURNING = ("MADV_DONTNEED", "MADV_FREE", "MADV_REMOVE")
-_LAUNCHER = "/hakrun"
+RETURNING = {"MADV_DONTNEED", "MADV_FREE", "MADV_REMOVE"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,61 +37,104 @@ class Call:
     failed: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Tracer:
+    """A tool that writes every call of a job into a log, and what reads the log."""
+
+    name: str
+    command: Callable[[Job, BinaryIO], Command]
+    parse: Callable[[Iterable[str]], Iterator[LoggedCall]]
+
+
+def _strace(job: Job, log: BinaryIO) -> Command:
+    options = ("-f", "--seccomp-bpf", "-ttt", "-T", "-qq", "-e", "signal=none")
+    wanted = f"trace={','.join((*NAMES, EXEC))}"
+    return launch.command(job, wrapper=("strace", *options, "-e", wanted, "-o", log.name))
+
+
+def _ptrace(job: Job, log: BinaryIO) -> Command:
+    fd = log.fileno()
+    wrapper = (str(native.program("hakrun")), "--trace-calls", str(fd), "--")
+    return launch.command(job, wrapper=wrapper, pass_fds=(fd,))
+
+
+TRACERS = (Tracer("strace", _strace, parse_strace), Tracer("ptrace", _ptrace, parse_hakrun))
+"""The best first: strace stops a program at these calls only, hakrun at every call."""
+
+
 class Syscalls:
     """The backend: counts, times and bytes of these calls as readings."""
 
-    name = "strace"
+    name = "syscalls"
     kind = Kind.EXACT
     needs_roi = False
     first_ops = 100_000
 
+    def __init__(self) -> None:
+        self.seen: dict[str, tuple[Call, ...]] = {}  # by arm: every call of its last run
+
     def probe(self) -> Availability:
-        """Whether strace is there and may trace."""
-        if find_program("strace") is None:
-            return Availability(
-                usable=False,
-                label="strace",
-                why="strace is missing",
-                advice="apt-get install strace",
-            )
-        command = Command(("strace", "-o", "/dev/null", "true"), timeout_s=PROBE_TIMEOUT_S)
-        outcome = run(command)
+        """Whether something here may trace."""
+        if self.tracer:
+            return Availability(usable=True, label=self.tracer.name)
         return Availability(
-            usable=outcome.exit.ok,
-            label="strace",
-            why="" if outcome.exit.ok else launch.last_line(outcome.stderr),
-            advice=""
-            if outcome.exit.ok
-            else "allow ptrace (a container needs --cap-add SYS_PTRACE)",
+            usable=False,
+            label="system calls",
+            why="neither strace nor ptrace may trace here",
+            advice="allow ptrace (a container needs --cap-add SYS_PTRACE)",
         )
 
+    @functools.cached_property
+    def tracer(self) -> Tracer | None:
+        """The first that can trace a small program."""
+        return next((tracer for tracer in TRACERS if _works(tracer)), None)
+
     def measure(self, job: Job) -> Sample:
-        """One run under strace."""
-        return self.trace(job)[0]
+        """One traced run."""
+        sample, calls = self.trace(job)
+        self.seen[job.arm] = tuple(calls)
+        return sample
 
     def trace(self, job: Job) -> tuple[Sample, list[Call]]:
-        """One run under strace: the sample, and each call in the order in which they ended."""
-        with tempfile.TemporaryDirectory(prefix="hakprof-") as folder:
-            log = Path(folder) / "strace"
-            wanted = ",".join((*NAMES, "execve"))
-            options = ("-f", "--seccomp-bpf", "-ttt", "-T", "-qq", "-e", "signal=none")
-            wrapper = ("strace", *options, "-e", f"trace={wanted}", "-o", str(log))
-            outcome = run(launch.command(job, wrapper=wrapper))
-            with log.open(encoding="utf-8", errors="replace") as lines:
-                calls = list(parse(lines))
-        return launch.sample(job, self.name, outcome, list(readings(calls))), calls
+        """One traced run: the sample, and each call in the order in which they ended."""
+        if self.tracer is None:
+            raise BackendError(self.probe().why, advice=self.probe().advice)
+        outcome, calls = _traced(self.tracer, job)
+        found = list(readings(calls, self.tracer.name))
+        return launch.sample(job, self.name, outcome, found), calls
 
 
-def readings(calls: Iterable[Call]) -> Iterator[Reading]:
+def _traced(tracer: Tracer, job: Job) -> tuple[Outcome, list[Call]]:
+    with tempfile.TemporaryDirectory(prefix="hakprof-") as folder:
+        with Path(folder, "calls").open("wb") as log:
+            outcome = run(tracer.command(job, log))
+        with Path(log.name).open(encoding="utf-8", errors="replace") as lines:
+            return outcome, list(account(tracer.parse(lines)))
+
+
+def _works(tracer: Tracer) -> bool:
+    """Whether the calls of a small program are seen."""
+    if tracer.name == "strace" and find_program("strace") is None:
+        return False
+    target = Target("true", ("true",), is_benchmark=False)
+    job = Job("", 0, target, Allocator("", None), timeout_s=PROBE_TIMEOUT_S, audit=False)
+    try:
+        outcome, calls = _traced(tracer, job)
+    except TargetError:
+        return False
+    return outcome.exit.ok and bool(calls)
+
+
+def readings(calls: Iterable[Call], source: str) -> Iterator[Reading]:
     """Totals of a run."""
     rows = list(calls)
     for name in NAMES:
         count = sum(call.name == name for call in rows)
-        yield Reading(f"{name}_calls", float(count), "calls", Kind.EXACT, "strace")
+        yield Reading(f"{name}_calls", float(count), "calls", Kind.EXACT, source)
     returned = float(sum(call.returned_bytes for call in rows))
-    yield Reading("returned_bytes", returned, "bytes", Kind.EXACT, "strace")
+    yield Reading("returned_bytes", returned, "bytes", Kind.EXACT, source)
     took_ns = 1e9 * sum(call.took_s for call in rows)
-    yield Reading("memory_calls_ns", took_ns, "ns", Kind.TIMED, "strace")
+    yield Reading("memory_calls_ns", took_ns, "ns", Kind.TIMED, source)
 
 
 @dataclass(slots=True)
@@ -106,77 +146,41 @@ class _Memory:
     stacks: list[range] = field(default_factory=list)
 
 
-def parse(lines: Iterable[str]) -> Iterator[Call]:
-    """The calls in strace's log (-f -ttt -T). Lines that are something else are passed over."""
+def account(logged: Iterable[LoggedCall]) -> Iterator[Call]:
+    """The calls that an allocator makes, as bytes that came and went."""
     memory = _Memory()
-    for task, at_s, text in _whole_calls(lines):
-        match = _CALL.fullmatch(text)
-        if match is None:
-            continue
-        if match["name"] == "execve":
-            if match["result"] == "0" and _LAUNCHER not in match["args"].partition(",")[0]:
-                memory.started_s = at_s if memory.started_s is None else memory.started_s
-                memory.tops.pop(task, None)
-        elif memory.started_s is not None and (call := _call(memory, task, at_s, match)):
-            yield call
+    for call in logged:
+        if call.name == EXEC:
+            memory.started_s = call.at_s if memory.started_s is None else memory.started_s
+            memory.tops.pop(call.task, None)
+        elif memory.started_s is not None and (moved := _moved(memory, call)) is not None:
+            yield Call(
+                name=call.name,
+                at_s=call.at_s - memory.started_s,
+                took_s=call.took_s,
+                mapped_bytes=0 if call.failed else moved[0],
+                returned_bytes=0 if call.failed else moved[1],
+                failed=call.failed,
+            )
 
 
-def _whole_calls(lines: Iterable[str]) -> Iterator[tuple[str, float, str]]:
-    """(task, start, call) with the halves of interrupted lines put together."""
-    halves: dict[str, tuple[float, str]] = {}
-    for line in lines:
-        match = _LINE.fullmatch(line.rstrip("\n"))
-        if match is None:
-            continue
-        task, at_s, text = match["task"], float(match["at"]), match["rest"]
-        if text.endswith(_UNFINISHED):
-            halves[task] = (at_s, text.removesuffix(_UNFINISHED))
-        elif resumed := _RESUMED.fullmatch(text):
-            at_s, start = halves.pop(task, (at_s, ""))
-            yield task, at_s, start + resumed[2]
-        else:
-            yield task, at_s, text
-
-
-def _call(memory: _Memory, task: str, at_s: float, match: re.Match[str]) -> Call | None:
-    """The call as bytes that came and went; None if it is the loader's or a thread stack's."""
-    name, args = match["name"], match["args"]
-    numbers = [*(_number(part.strip()) for part in args.split(",")), 0, 0]
-    result = _number(match["result"])
-    failed = match["result"].startswith("-")
-    mapped = returned = 0
-    if name == "mmap":
-        if "MAP_ANONYMOUS" not in args:
+def _moved(memory: _Memory, call: LoggedCall) -> tuple[int, int] | None:
+    """(mapped, returned) bytes; None if the call is the loader's or a thread stack's."""
+    start, length, other = call.numbers[:3]
+    if call.name == "mmap":
+        if "MAP_ANONYMOUS" not in call.flags:
             return None
-        if "MAP_STACK" in args:
-            memory.stacks.append(range(result, result + numbers[1]))
+        if "MAP_STACK" in call.flags:
+            memory.stacks.append(range(call.result, call.result + length))
             return None
-        mapped = 0 if "MAP_FIXED" in args else numbers[1]
-    elif name == "madvise":
-        if any(numbers[0] in stack for stack in memory.stacks):
+        return (0 if "MAP_FIXED" in call.flags else length), 0
+    if call.name == "madvise":
+        if any(start in stack for stack in memory.stacks):
             return None
-        returned = numbers[1] if any(advice in args for advice in _RETURNING) else 0
-    elif name in {"munmap", "mremap", "brk"}:
-        mapped = {
-            "munmap": -numbers[1],
-            "mremap": numbers[2] - numbers[1],
-            "brk": result - memory.tops.get(task, result),
-        }[name]
-        returned = max(0, -mapped)
-        if name == "brk":
-            memory.tops[task] = result
+        return 0, length if call.flags & RETURNING else 0
+    if call.name == "brk":
+        mapped = call.result - memory.tops.get(call.task, call.result)
+        memory.tops[call.task] = call.result
     else:
-        return None
-    took_s = float(match["took"] or 0)
-    since_s = at_s - (memory.started_s or at_s)
-    if failed:
-        return Call(name, since_s, took_s, 0, 0, failed=True)
-    return Call(name, since_s, took_s, mapped, returned, failed=False)
-
-
-def _number(text: str) -> int:
-    """A decimal or hexadecimal number; 0 for NULL and for words."""
-    try:
-        return int(text, 0)
-    except ValueError:
-        return 0
+        mapped = -length if call.name == "munmap" else other - length
+    return mapped, max(0, -mapped)

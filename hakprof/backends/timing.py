@@ -13,6 +13,7 @@ from hakprof.process import Outcome, run
 
 SOURCE = "operating system"
 CLOCK_SOURCE = "calibrated clock x CPU time"
+ADDS_SOURCE = "additions in calibrated windows"
 
 CLOCK_ERROR = 0.03
 """Relative half-width of estimated cycles, from kernels of known cycles a turn: runs of 10 ms and
@@ -71,6 +72,9 @@ def region(report: OpReport) -> Iterator[Reading]:
     faults = report.extra.get("roi_minor_faults")
     if faults is not None and not isinstance(faults, str):
         yield Reading("roi_minor_faults", float(faults), "faults", Kind.TIMED, SOURCE)
+    adds = [report.extra.get(f"adds_per_cycle.{when}") for when in ("before", "after")]
+    if found := [number for number in adds if isinstance(number, int | float)]:
+        yield Reading("adds_per_cycle", float(min(found)), "ratio", Kind.TIMED, ADDS_SOURCE)
     if report.clock_hz:
         clock, moved = estimate_clock(report.clock_hz)
         yield Reading("clock_hz", clock, "Hz", Kind.ESTIMATED, CLOCK_SOURCE, CLOCK_ERROR + moved)

@@ -10,7 +10,7 @@ from hakprof import comparison, stat
 from hakprof.claims import Claim, ClaimOutcome, parse_claim
 from hakprof.cli import options
 from hakprof.cli.progress import progress
-from hakprof.cli.shared import ProgramCommand, application, choose_work, finish, show, usable_cpus
+from hakprof.cli.shared import ProgramCommand, application, choose_work, finish, show
 from hakprof.compare import Verdicts
 from hakprof.errors import UsageError
 from hakprof.ledger import Entry, Ledger
@@ -18,7 +18,7 @@ from hakprof.profiles import find_allocator
 from hakprof.render import comparison as text
 from hakprof.render import json_
 from hakprof.render import ledger as ledger_text
-from hakprof.units import parse_count, parse_seconds
+from hakprof.units import parse_seconds
 from hakprof.work import Size
 
 app = application()
@@ -29,10 +29,15 @@ def ab(
     *,
     ctx: typer.Context,
     target: options.Target = None,
-    base: Annotated[str, typer.Option(help="Allocator before the change: name or path.")] = "",
-    new: Annotated[str, typer.Option(help="Allocator after the change: name or path.")] = "",
+    base: Annotated[
+        str, typer.Option(metavar="A", help="Allocator before the change: name or path.")
+    ] = "",
+    new: Annotated[
+        str, typer.Option(metavar="B", help="Allocator after the change: name or path.")
+    ] = "",
     expect: Annotated[
-        str, typer.Option(help="The claim: +10..+20%, +10% (at least), -5%, -1..+1%.")
+        str,
+        typer.Option(metavar="CLAIM", help="The claim: +10..+20%, +10% (at least), -5%, -1..+1%."),
     ] = "",
     ledger: Annotated[
         bool, typer.Option("--ledger", help="Show all claims and what became of them.")
@@ -63,26 +68,20 @@ def ab(
     command = ("hakprof", "ab", *sys.argv[2:])
     request = stat.Request(
         command=command,
-        work=choose_work(
-            target,
-            ctx.obj,
-            Size(threads, parse_count(iters) if iters else None),
-            env,
-            parts=comparison.PARTS,
-        ),
+        work=choose_work(target, ctx.obj, Size(threads, iters), env, parts=comparison.PARTS),
         allocators=(find_allocator(base), find_allocator(new)),
         runs=runs,
         budget_s=parse_seconds(budget),
         warmup=warmup,
-        cpus=usable_cpus(pin),
+        cpus=pin,
     )
     entry = Ledger().claim(expect, command) if claim else None
     with progress() as tell:
         outcome = comparison.measure(request, tell, wall_time=wall, settled=_settled(claim))
-    show(text.render(outcome.comparison))
+    show(text.render(outcome.report))
     if claim and entry:
-        show(ledger_text.sentence(_settle(claim, entry, outcome.comparison)))
-    finish(outcome.errors, [(json, lambda: json_.render(outcome.comparison))])
+        show(ledger_text.sentence(_settle(claim, entry, outcome.report)))
+    finish(outcome.errors, [(json, lambda: json_.render(outcome.report))])
 
 
 def _settled(claim: Claim | None) -> comparison.Settled:

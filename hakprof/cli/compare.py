@@ -17,14 +17,13 @@ from hakprof.cli.shared import (
     finish,
     show,
     split_list,
-    usable_cpus,
 )
 from hakprof.errors import UsageError
 from hakprof.model import Allocator
 from hakprof.profiles import find_allocator
 from hakprof.render import comparison as text
 from hakprof.render import json_
-from hakprof.units import parse_count, parse_seconds
+from hakprof.units import parse_seconds
 from hakprof.work import Size
 
 app = application()
@@ -66,29 +65,23 @@ def compare(
     """
     request = stat.Request(
         command=("hakprof", "compare", *sys.argv[2:]),
-        work=choose_work(
-            target,
-            ctx.obj,
-            Size(threads, parse_count(iters) if iters else None),
-            env,
-            parts=comparison.PARTS,
-        ),
+        work=choose_work(target, ctx.obj, Size(threads, iters), env, parts=comparison.PARTS),
         allocators=_allocators(split_list(alloc)),
         runs=runs,
         budget_s=parse_seconds(budget),
         warmup=warmup,
         timeout_s=parse_seconds(timeout),
-        cpus=usable_cpus(pin),
+        cpus=pin,
         backend=backend,
     )
     with progress() as tell:
         outcome = comparison.measure(request, tell, wall_time=wall)
-    show(text.render(outcome.comparison))
+    show(text.render(outcome.report))
     finish(
         outcome.errors,
         [
-            (json, lambda: json_.render(outcome.comparison)),
-            (markdown, lambda: text.markdown(outcome.comparison)),
+            (json, lambda: json_.render(outcome.report)),
+            (markdown, lambda: text.markdown(outcome.report)),
         ],
     )
 
@@ -101,6 +94,7 @@ def _allocators(names: list[str]) -> tuple[Allocator, ...]:
         return tuple(sorted(plain, key=lambda allocator: allocator.name != "hakmem"))
     if len(names) == 1:
         raise UsageError(
-            f"{names[0]} alone is no comparison", advice="name two allocators or more with --alloc"
+            f"{names[0]} alone is no comparison",
+            advice="name two or more: --alloc A,B, or --alloc PATH --alloc PATH",
         )
     return tuple(find_allocator(name) for name in names)

@@ -12,12 +12,12 @@ from hakprof import gap as workflow
 from hakprof.benchmarks import find_benchmark
 from hakprof.cli import options
 from hakprof.cli.progress import progress
-from hakprof.cli.shared import ProgramCommand, application, finish, show, usable_cpus
+from hakprof.cli.shared import ProgramCommand, application, finish, show
 from hakprof.hotspots.record import STRETCH
 from hakprof.profiles import find_allocator
 from hakprof.render import gap as text
 from hakprof.render import json_
-from hakprof.units import parse_count, parse_seconds
+from hakprof.units import parse_seconds
 from hakprof.work import Size, benchmark_work
 
 app = application()
@@ -44,7 +44,7 @@ def gap(
     the command that shows more.
     """
     benchmark, preset = find_benchmark(target)
-    size = Size(threads, parse_count(iters) if iters else None)
+    size = Size(threads, iters)
     words = ctx.obj or []
     work = benchmark_work(benchmark, preset, size, words, {}, parts=comparison.PARTS)
     long = replace(size, iters=STRETCH * (size.iters or benchmark.iters_timed))
@@ -54,7 +54,7 @@ def gap(
             work=work,
             allocators=(find_allocator(a), find_allocator(b)),
             budget_s=parse_seconds(budget),
-            cpus=usable_cpus(pin),
+            cpus=pin,
         ),
         sampled=benchmark_work(benchmark, preset, long, words, {}).target,
     )

@@ -10,6 +10,7 @@ from hakprof import comparison, stat
 from hakprof import isolate as workflow
 from hakprof.allocators import find_allocator
 from hakprof.cli import options
+from hakprof.cli.pictures import Png, Svg, pictures
 from hakprof.cli.progress import progress
 from hakprof.cli.shared import (
     ProgramCommand,
@@ -18,13 +19,12 @@ from hakprof.cli.shared import (
     finish,
     parse_env,
     show,
-    usable_cpus,
 )
 from hakprof.errors import UsageError
 from hakprof.factorial import MOST_SWITCHES
 from hakprof.render import isolate as text
-from hakprof.render import json_, svg
-from hakprof.units import parse_count, parse_seconds
+from hakprof.render import json_
+from hakprof.units import parse_seconds
 from hakprof.work import Size
 
 app = application()
@@ -37,14 +37,22 @@ def isolate(
     target: options.Target = None,
     switch: Annotated[
         list[str] | None,
-        typer.Option(help="Variant of the base, library, or NAME=VALUE. Repeatable."),
+        typer.Option(metavar="S", help="Variant of the base, library, or NAME=VALUE. Repeatable."),
     ] = None,
-    base: Annotated[str, typer.Option(help="Allocator with all switches off.")] = "hakmem",
+    base: Annotated[
+        str, typer.Option(metavar="A", help="Allocator with all switches off.")
+    ] = "hakmem",
     arms: Annotated[
-        int, typer.Option(min=2, max=64, help="Combinations at most; more: a fraction of them.")
+        int,
+        typer.Option(
+            metavar="N", min=2, max=64, help="Combinations at most; more: a fraction of them."
+        ),
     ] = workflow.DEFAULT_ARMS,
     order: Annotated[
-        int, typer.Option(min=1, max=MOST_SWITCHES, help="Most switches of an interaction.")
+        int,
+        typer.Option(
+            metavar="N", min=1, max=MOST_SWITCHES, help="Most switches of an interaction."
+        ),
     ] = workflow.DEFAULT_ORDER,
     budget: options.Budget = "180s",
     runs: options.Blocks = None,
@@ -53,7 +61,7 @@ def isolate(
     iters: options.Iters = None,
     pin: options.Pin = None,
     env: Annotated[
-        list[str] | None, typer.Option(help="NAME=VALUE for every arm. Repeatable.")
+        list[str] | None, typer.Option(metavar="NAME=VALUE", help="For every arm. Repeatable.")
     ] = None,
     backend: options.Backend = "",
     wall: options.Wall = False,
@@ -64,9 +72,8 @@ def isolate(
     markdown: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the tables as Markdown.")
     ] = None,
-    svg_file: Annotated[
-        Path | None, typer.Option("--svg", metavar="FILE", help="Write the plot as SVG.")
-    ] = None,
+    svg_file: Svg = None,
+    png_file: Png = None,
 ) -> None:
     """Turn switches on and off in all combinations and tell what each costs.
 
@@ -83,21 +90,16 @@ def isolate(
     experiment = workflow.plan_experiment(
         switch, find_allocator(base), parse_env(env), arms=arms, order=order
     )
+    kept = [setting for setting in env or () if not experiment.switches_setting(setting)]
     request = stat.Request(
         command=("hakprof", "isolate", *sys.argv[2:]),
-        work=choose_work(
-            target,
-            ctx.obj,
-            Size(threads, parse_count(iters) if iters else None),
-            [setting for setting in env or () if not experiment.switches_setting(setting)],
-            parts=comparison.PARTS,
-        ),
+        work=choose_work(target, ctx.obj, Size(threads, iters), kept, parts=comparison.PARTS),
         allocators=experiment.allocators,
         runs=runs,
         budget_s=parse_seconds(budget),
         warmup=warmup,
         timeout_s=parse_seconds(timeout),
-        cpus=usable_cpus(pin),
+        cpus=pin,
         backend=backend,
     )
     with progress() as tell:
@@ -108,6 +110,8 @@ def isolate(
         [
             (json, lambda: json_.render(outcome.report)),
             (markdown, lambda: text.markdown(outcome.report)),
-            (svg_file, lambda: svg.render(text.chart_of(outcome.report))),
+            *pictures(
+                lambda: [text.chart_of(outcome.report)], svg_file=svg_file, png_file=png_file
+            ),
         ],
     )

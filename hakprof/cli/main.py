@@ -4,13 +4,14 @@ A command is a module `hakprof.cli.NAME` with a typer application `app` of one f
 module of the command that runs is imported, so that `hakprof --help` stays fast.
 """
 
+import errno
 import importlib
 import io
 import os
 import signal
 import sys
 
-from hakprof.errors import HakprofError, InterruptedRunError, UsageError
+from hakprof.errors import HakprofError, InterruptedRunError, StoreError, UsageError
 
 COMMANDS: dict[str, str] = {
     "stat": "measure a benchmark or a program on one allocator or several",
@@ -43,8 +44,7 @@ def main(argv: list[str] | None = None) -> int:
     args = sys.argv[1:] if argv is None else argv
     try:
         _end_as_by_ctrl_c()
-        if isinstance(sys.stdout, io.TextIOWrapper):  # file names need not be text
-            sys.stdout.reconfigure(errors="replace")
+        _open_streams()
         return _dispatch(args)
     except HakprofError as error:
         _complain(str(error))
@@ -57,6 +57,11 @@ def main(argv: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except Exception as error:
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            _complain(
+                f"{error.filename or 'output'}: {error.strerror}; free space, or write elsewhere"
+            )
+            return StoreError.exit_code
         if os.environ.get("HAKPROF_DEBUG"):
             raise
         _complain(
@@ -73,14 +78,22 @@ def _end_as_by_ctrl_c() -> None:
             signal.signal(number, signal.default_int_handler)
 
 
+def _open_streams() -> None:
+    """Standard error may be closed, and file names need not be text."""
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115 (open as long as we run)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
+
+
 def _dispatch(args: list[str]) -> int:
     if not args or args[0] in {"-h", "--help", "help"}:
-        print(help_text())
+        print(help_text(), flush=True)
         return 0
     if args[0] in {"-V", "--version"}:
         from importlib.metadata import version  # noqa: PLC0415 (as slow as all else here)
 
-        print(f"hakprof {version('hakprof')}")
+        print(f"hakprof {version('hakprof')}", flush=True)
         return 0
     name = args[0]
     if name not in COMMANDS:

@@ -8,6 +8,7 @@ import typer
 
 from hakprof import memory as workflow
 from hakprof.cli import options
+from hakprof.cli.pictures import Png, Svg, pictures
 from hakprof.cli.progress import progress
 from hakprof.cli.shared import (
     ProgramCommand,
@@ -19,7 +20,7 @@ from hakprof.cli.shared import (
 )
 from hakprof.errors import UsageError
 from hakprof.profiles import find_allocator
-from hakprof.render import json_, svg
+from hakprof.render import json_
 from hakprof.render import memory as text
 from hakprof.units import parse_count, parse_seconds
 from hakprof.work import Size
@@ -37,26 +38,27 @@ def memory(
         typer.Option(metavar="A,B", help="Allocators: names or paths. [hakmem,glibc]"),
     ] = None,
     threads: options.Threads = None,
-    iters: Annotated[str | None, typer.Option(help="Length of a run, e.g. 20M.")] = None,
-    env: options.Env = None,
-    interval: Annotated[str, typer.Option(help="Time between two looks.")] = "10ms",
-    timeout: options.Timeout = "10min",
-    svg_file: Annotated[
-        Path | None, typer.Option("--svg", metavar="FILE", help="Write the plot as SVG.")
+    iters: Annotated[
+        int | None, typer.Option(metavar="N", parser=parse_count, help="Length of a run, e.g. 20M.")
     ] = None,
+    env: options.Env = None,
+    interval: Annotated[str, typer.Option(metavar="TIME", help="Time between two looks.")] = "10ms",
+    timeout: options.Timeout = "10min",
+    svg_file: Svg = None,
+    png_file: Png = None,
     json: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the report as JSON.")
     ] = None,
 ) -> None:
     """Show where a program's memory goes, allocator by allocator.
 
-    One run is watched, another traced by strace where there is one: mmap, munmap, madvise, mremap
-    and brk, how often, how long, and how much was given back.
+    One run is watched, another traced by strace or ptrace: mmap, munmap, madvise, mremap and
+    brk, how often, how long, and how much was given back.
     """
     interval_s = parse_seconds(interval)
     if interval_s <= 0:
         raise UsageError("--interval must be above 0", advice="10ms is usual")
-    size = Size(threads, parse_count(iters) if iters else None)
+    size = Size(threads, iters)
     request = workflow.Request(
         command=("hakprof", "memory", *sys.argv[2:]),
         target=choose_work(target, ctx.obj, size, env).target,
@@ -71,6 +73,6 @@ def memory(
         outcome.errors,
         [
             (json, lambda: json_.render(outcome.report)),
-            (svg_file, lambda: svg.render(text.chart_of(outcome.report))),
+            *pictures(lambda: text.charts_of(outcome.report), svg_file=svg_file, png_file=png_file),
         ],
     )

@@ -4,6 +4,9 @@ from typing import Annotated
 
 import typer
 
+from hakprof.cli.shared import usable_cpus
+from hakprof.units import parse_count
+
 Target = Annotated[
     str | None, typer.Argument(help="Benchmark, or BENCHMARK:PRESET; see hakprof list.")
 ]
@@ -11,13 +14,19 @@ Threads = Annotated[
     int | None, typer.Option(metavar="N", min=1, max=256, help="Threads of the benchmark.")
 ]
 Iters = Annotated[
-    str | None, typer.Option(metavar="N", help="Length of a timed run, e.g. 20M. [about 0.1 s]")
+    int | None,
+    typer.Option(
+        metavar="N", parser=parse_count, help="Length of a timed run, e.g. 20M. [about 0.1 s]"
+    ),
 ]
 Warmup = Annotated[int, typer.Option(metavar="N", min=0, help="Runs before the first that counts.")]
 Blocks = Annotated[int | None, typer.Option(metavar="N", min=1, help="Blocks at most. [160]")]
 Budget = Annotated[str, typer.Option(metavar="TIME", help="Longest time of the timed runs.")]
 Timeout = Annotated[str, typer.Option(metavar="TIME", help="Longest time of one run.")]
-Pin = Annotated[str | None, typer.Option(metavar="CPUS", help="CPUs to run on: 0, or 0,2, or 1-3.")]
+Pin = Annotated[
+    frozenset[int] | None,
+    typer.Option(metavar="CPUS", parser=usable_cpus, help="CPUs to run on: 0, or 0,2, or 1-3."),
+]
 Env = Annotated[
     list[str] | None,
     typer.Option(metavar="NAME=VALUE", help="Environment of the program. Repeatable."),

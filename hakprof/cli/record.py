@@ -16,7 +16,6 @@ from hakprof.cli.shared import (
     parse_env,
     show,
     split_list,
-    usable_cpus,
 )
 from hakprof.hotspots import record as workflow
 from hakprof.hotspots.recording import sources
@@ -55,7 +54,8 @@ def record(
     ] = workflow.PROFILES,
     threads: options.Threads = None,
     iters: Annotated[
-        str | None, typer.Option(metavar="N", help="Length of a sampled run, e.g. 200M.")
+        int | None,
+        typer.Option(metavar="N", parser=parse_count, help="Length of a sampled run, e.g. 200M."),
     ] = None,
     pin: options.Pin = None,
     env: options.Env = None,
@@ -65,7 +65,7 @@ def record(
 
     hotspots, annotate, paths and flame show what was recorded.
     """
-    size = Size(threads, parse_count(iters) if iters else None)
+    size = Size(threads, iters)
     chosen = choose_target(target, ctx.obj)
     if chosen is None:
         work = program_work(ctx.obj or [], size, parse_env(env))
@@ -84,7 +84,7 @@ def record(
         call_graph=call_graph,
         profiles=profiles,
         timeout_s=parse_seconds(timeout),
-        cpus=usable_cpus(pin),
+        cpus=pin,
     )
     with progress() as tell:
         found = workflow.record(request, Store(), tell)

@@ -90,10 +90,8 @@ def choose_work(
     return benchmark_work(*chosen, size, words or [], parse_env(env), parts=parts)
 
 
-def usable_cpus(text: str | None) -> frozenset[int] | None:
+def usable_cpus(text: str) -> frozenset[int]:
     """The CPUs that `--pin` names. UsageError if this process may not run on one of them."""
-    if text is None:
-        return None
     cpus = parse_cpus(text)
     allowed = os.sched_getaffinity(0)
     if missing := sorted(cpus - allowed):

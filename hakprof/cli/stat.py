@@ -8,7 +8,6 @@ import typer
 
 from hakprof import counting
 from hakprof import stat as workflow
-from hakprof.allocators import find_allocator
 from hakprof.cli import options
 from hakprof.cli.progress import progress
 from hakprof.cli.shared import (
@@ -18,9 +17,9 @@ from hakprof.cli.shared import (
     finish,
     show,
     split_list,
-    usable_cpus,
 )
 from hakprof.errors import UsageError
+from hakprof.profiles import find_allocator
 from hakprof.render import json_, text
 from hakprof.render.counters import render_counted
 from hakprof.report import Report
@@ -46,7 +45,10 @@ def stat(
     warmup: options.Warmup = 1,
     threads: options.Threads = None,
     iters: Annotated[
-        str | None, typer.Option(metavar="N", help="Length of a timed run, e.g. 20M. [about 0.3 s]")
+        int | None,
+        typer.Option(
+            metavar="N", parser=parse_count, help="Length of a timed run, e.g. 20M. [about 0.3 s]"
+        ),
     ] = None,
     pin: options.Pin = None,
     env: options.Env = None,
@@ -74,14 +76,12 @@ def stat(
     """
     request = workflow.Request(
         command=("hakprof", "stat", *sys.argv[2:]),
-        work=choose_work(
-            target, ctx.obj, Size(threads, parse_count(iters) if iters else None), env
-        ),
+        work=choose_work(target, ctx.obj, Size(threads, iters), env),
         allocators=tuple(find_allocator(name) for name in split_list(alloc) or ["hakmem"]),
         runs=runs,
         warmup=warmup,
         timeout_s=parse_seconds(timeout),
-        cpus=usable_cpus(pin),
+        cpus=pin,
         backend=backend,
         options=_models(simulate),
     )

@@ -9,6 +9,7 @@ import typer
 from hakprof import sweep as workflow
 from hakprof.benchmarks import find_benchmark
 from hakprof.cli import options
+from hakprof.cli.pictures import Png, Svg, pictures
 from hakprof.cli.progress import progress
 from hakprof.cli.shared import (
     ProgramCommand,
@@ -17,11 +18,10 @@ from hakprof.cli.shared import (
     parse_env,
     show,
     split_list,
-    usable_cpus,
 )
 from hakprof.errors import UsageError
 from hakprof.profiles import find_allocator
-from hakprof.render import json_, svg
+from hakprof.render import json_
 from hakprof.render import sweep as text
 from hakprof.units import parse_count, parse_seconds
 
@@ -36,26 +36,34 @@ def sweep(
     ctx: typer.Context,
     target: Annotated[str, typer.Argument(help="Benchmark, or BENCHMARK:PRESET.")],
     threads: Annotated[
-        str, typer.Option(help="Thread counts to go through, e.g. 1,2,4,8,16; or one for all.")
+        str,
+        typer.Option(
+            metavar="N,N", help="Thread counts to go through, e.g. 1,2,4,8,16; or one for all."
+        ),
     ] = "",
     vary: Annotated[
-        str, typer.Option(help="Option of the benchmark to go through: ws=400,8k; min,max=16,64.")
+        str,
+        typer.Option(
+            metavar="OPTION=N,N",
+            help="Option of the benchmark to go through: ws=400,8k; min,max=16,64.",
+        ),
     ] = "",
     alloc: Annotated[
         list[str] | None,
         typer.Option(metavar="A,B", help="Allocators: names or paths. [hakmem,glibc]"),
     ] = None,
-    budget: Annotated[str, typer.Option(help="Longest time of the runs.")] = "120s",
+    budget: options.Budget = "120s",
     runs: Annotated[
-        int | None, typer.Option(min=1, help="Runs of each point. [as many as fit]")
+        int | None, typer.Option(metavar="N", min=1, help="Runs of each point. [as many as fit]")
     ] = None,
-    iters: Annotated[str | None, typer.Option(help="Length of a run, e.g. 4M.")] = None,
+    iters: Annotated[
+        int | None, typer.Option(metavar="N", parser=parse_count, help="Length of a run, e.g. 4M.")
+    ] = None,
     pin: options.Pin = None,
     env: options.Env = None,
     timeout: options.Timeout = "10min",
-    svg_file: Annotated[
-        Path | None, typer.Option("--svg", metavar="FILE", help="Write the plot as SVG.")
-    ] = None,
+    svg_file: Svg = None,
+    png_file: Png = None,
     json: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the sweep as JSON.")
     ] = None,
@@ -75,13 +83,13 @@ def sweep(
         axis=axis,
         allocators=tuple(find_allocator(name) for name in split_list(alloc) or ["hakmem", "glibc"]),
         threads=counts[0] if counts and vary else None,
-        iters=parse_count(iters) if iters else None,
+        iters=iters,
         args=tuple(ctx.obj or ()),
         env=parse_env(env),
         runs=runs,
         budget_s=parse_seconds(budget),
         timeout_s=parse_seconds(timeout),
-        cpus=usable_cpus(pin),
+        cpus=pin,
     )
     with progress() as tell:
         outcome = workflow.measure(request, tell)
@@ -90,7 +98,9 @@ def sweep(
         outcome.errors,
         [
             (json, lambda: json_.render(outcome.report)),
-            (svg_file, lambda: svg.render(text.chart_of(outcome.report))),
+            *pictures(
+                lambda: [text.chart_of(outcome.report)], svg_file=svg_file, png_file=png_file
+            ),
         ],
     )
 

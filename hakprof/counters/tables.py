@@ -142,47 +142,45 @@ def ladder_table(view: View) -> Table:
 
 def free_table(view: View) -> Table:
     """Where frees went."""
-    rows = [
-        (label, calls, share(calls, view.frees))
-        for label, calls in (
-            ("tls_sll (thread's own list)", view.sum("tls_sll")),
-            ("tls_sll after an overflow", view.sum("tls_sll_overflow")),
-            ("central, by a thread without a cache", view.sum("threadless_free")),
-            ("run of units (L2.5 pool)", view.sum("run_free")),
-            ("mapping of its own", view.sum("large_free")),
-        )
-        if calls
-    ]
+    labels = {
+        "tls_sll": "tls_sll (thread's own list)",
+        "tls_sll_overflow": "tls_sll after an overflow",
+        "threadless_free": "central, by a thread without a cache",
+        "run_free": "run of units (L2.5 pool)",
+        "large_free": "mapping of its own",
+    }
     columns = (
         Column("frees went to", TEXT),
         Column("calls", Unit.COUNT),
         Column("share", Unit.FRACTION),
     )
-    return Table("frees", "Free pipeline", columns, tuple(rows))
+    return Table("frees", "Free pipeline", columns, _counted(view, labels, view.frees))
 
 
 def flush_table(view: View) -> Table:
     """What became of blocks that left a thread's lists."""
-    rows = [
-        (label, count, share(1000 * count, view.frees))
-        for label, count in (
-            ("overflows of a thread's list", view.sum("overflow")),
-            ("limits grown", view.sum("cap_grown")),
-            ("lists to central", view.sum("central_list")),
-            ("blocks in those", view.sum("central_block")),
-            ("ss_local: blocks back to a slab of this thread", view.sum("ss_local")),
-            ("ss_remote: blocks back to a slab of another", view.sum("ss_remote")),
-            ("taken from there by the slab's own thread", view.sum("reused_own")),
-            ("taken from there by another thread", view.sum("reused_other")),
-        )
-        if count
-    ]
+    labels = {
+        "overflow": "overflows of a thread's list",
+        "cap_grown": "limits grown",
+        "central_list": "lists to central",
+        "central_block": "blocks in those",
+        "ss_local": "ss_local: blocks back to a slab of this thread",
+        "ss_remote": "ss_remote: blocks back to a slab of another",
+        "reused_own": "taken from there by the slab's own thread",
+        "reused_other": "taken from there by another thread",
+    }
     columns = (
         Column("leaving the thread", TEXT),
         Column("count", Unit.COUNT),
         Column("per 1000 frees", Unit.COUNT),
     )
-    return Table("flush", "Flush", columns, tuple(rows))
+    return Table("flush", "Flush", columns, _counted(view, labels, view.frees / 1000))
+
+
+def _counted(view: View, labels: Mapping[str, str], whole: float) -> tuple[tuple[Cell, ...], ...]:
+    """(label, count, count / whole) of each counter that has counted anything."""
+    counts = ((label, view.sum(name)) for name, label in labels.items())
+    return tuple((label, count, share(count, whole)) for label, count in counts if count)
 
 
 def early_table(view: View, meanings: Mapping[str, str]) -> Table:

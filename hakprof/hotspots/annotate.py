@@ -1,7 +1,7 @@
 """What a function costs by line and by instruction, also where it is only ever inlined."""
 
 import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from hakprof.hotspots.recording import Recording
 from hakprof.hotspots.tables import Share, important_notes, shares
 from hakprof.model import Kind
 from hakprof.profile import Floats
+from hakprof.symbols.demangle import means, readable
 from hakprof.symbols.elf_image import ElfImage
 from hakprof.symbols.lines import Chain, Place, inline_chains
 from hakprof.symbols.table import Function
@@ -95,7 +96,7 @@ def annotate(recording: Recording, code: Code, symbol: str) -> Annotation:
         lines=tuple(_lines(code, flat)),
         copies=tuple(copies),
         has_skid=any(source.kind is Kind.SAMPLED for source in code.sources),
-        notes=tuple(important_notes(code)),
+        notes=(*important_notes(recording, code), *_newer_sources(code, flat)),
     )
 
 
@@ -104,37 +105,48 @@ def _copies(code: Code, image: int, symbol: str) -> Iterator[Copy]:
     if located.code is None or located.names is None:
         return
     library = located.code.path.name
-    for function in functions_of(located.names).all():
-        if function.name == symbol and function.size:
-            costs = _costs(located.code, located.names, function)
-            yield Copy(library, symbol, (), tuple(costs), image)
-    if not located.names.has_debug_info:
-        return
-    for function in _searched(code, image, located.names):
-        if function.name == symbol:
-            continue
-        found: dict[Chain, list[Cost]] = {}
-        for cost in _costs(located.code, located.names, function):
-            at = next((i for i, p in enumerate(cost.chain[:-1]) if p.function == symbol), None)
-            if at is not None:
-                found.setdefault(cost.chain[at + 1 :], []).append(cost)
-        for callers, costs in found.items():
-            yield Copy(library, function.name, callers, tuple(costs), image)
+    functions = list(functions_of(located.names).all())
+    asked = [(f, name) for f, name in _with_names(functions) if f.size and means(symbol, name)]
+    searched = _searched(code, image, functions) if located.names.has_debug_info else []
+    others = [(f, name) for f, name in _with_names(searched) if not means(symbol, name)]
+    found = _costs(located.code, located.names, [f for f, _ in (*asked, *others)])
+    for (_, name), costs in zip(asked, found, strict=False):
+        yield Copy(library, name, (), tuple(costs), image)
+    for (_, name), costs in zip(others, found[len(asked) :], strict=True):
+        for callers, part in _inlined(symbol, costs).items():
+            yield Copy(library, name, callers, tuple(part), image)
 
 
-def _searched(code: Code, image: int, names: ElfImage) -> Iterable[Function]:
+def _inlined(symbol: str, costs: Sequence[Cost]) -> dict[Chain, list[Cost]]:
+    """Where a function is inlined into -> the instructions that are its."""
+    found: dict[Chain, list[Cost]] = {}
+    for cost in costs:
+        inlined = (i for i, p in enumerate(cost.chain[:-1]) if means(symbol, p.function))
+        at = next(inlined, None)
+        if at is not None:
+            found.setdefault(cost.chain[at + 1 :], []).append(cost)
+    return found
+
+
+def _with_names(functions: Sequence[Function]) -> Iterable[tuple[Function, str]]:
+    """Each function with its readable name."""
+    return zip(functions, readable(function.name for function in functions), strict=True)
+
+
+def _searched(code: Code, image: int, functions: Sequence[Function]) -> Sequence[Function]:
     """The functions that may hold inlined copies."""
-    functions = [f for f in functions_of(names).all() if f.size and not f.name.endswith("@plt")]
+    functions = [f for f in functions if f.size and not f.name.endswith("@plt")]
     if sum(function.size for function in functions) <= SEARCH_WHOLE_BYTES:
         return functions
-    seen = {(f.start, f.name) for f in code.names.functions if f.image == image and f.size}
-    return [f for f in functions if (f.start, f.name) in seen]
+    seen = {f.start for f in code.names.functions if f.image == image and f.size}
+    return [f for f in functions if f.start in seen]
 
 
-def _costs(code: ElfImage, names: ElfImage, function: Function) -> list[Cost]:
-    instructions = disassemble(code, function.start, function.size)
-    chains = inline_chains(names, [one.address for one in instructions])
-    return [Cost(one, chain) for one, chain in zip(instructions, chains, strict=True)]
+def _costs(code: ElfImage, names: ElfImage, functions: Sequence[Function]) -> list[list[Cost]]:
+    """The instructions of each function; lines and inlined calls are asked for at once."""
+    each = [disassemble(code, function.start, function.size) for function in functions]
+    chains = iter(inline_chains(names, [one.address for part in each for one in part]))
+    return [[Cost(one, next(chains)) for one in part] for part in each]
 
 
 def _shares_of(code: Code, places: Iterable[tuple[int, int, int]]) -> list[tuple[Share, ...]]:
@@ -165,6 +177,18 @@ def _lines(code: Code, flat: list[tuple[int, Cost]]) -> Iterator[LineCost]:
     yield from sorted(rows, key=lambda row: -max(share.fraction for share in row.shares))
 
 
+def _newer_sources(code: Code, flat: list[tuple[int, Cost]]) -> Iterator[str]:
+    """Source files that were changed after what was built of them."""
+    for file, image in sorted({(cost.chain[0].file, i) for i, cost in flat if cost.chain}):
+        located = code.names.located[image].code
+        try:
+            newer = located and Path(file).stat().st_mtime > located.path.stat().st_mtime
+        except (OSError, ValueError):
+            continue
+        if located and newer:
+            yield f"{file} was changed after {located.path.name} was built: its lines have moved"
+
+
 _SOURCES: dict[str, list[str]] = {}
 
 
@@ -187,7 +211,7 @@ def _near(code: Code, symbol: str) -> str:
     for i, located in enumerate(code.names.located):
         if located.names is None:
             continue
-        names |= {function.name for function in functions_of(located.names).all()}
+        names |= {name for _, name in _with_names(list(functions_of(located.names).all()))}
         rows = np.flatnonzero(code.table.image == i)
         try:
             names |= {place.function for chain in code.chains(rows) for place in chain}

@@ -19,6 +19,7 @@ from hakprof.symbols.elf_image import open_image
 
 MAGIC = "# callgrind format"
 MAX_ADDRESSES = 1 << 24
+MAX_COUNT = 1 << 60
 COST = re.compile(r"(0x[0-9a-f]{1,16}) \d+ (\d{1,19})")
 OBJECT = re.compile(r"(c?ob)=\((\d+)\)(?: (.+))?")
 JUMP = re.compile(r"(?:jump=|jcnd=)(\d+)(?:/\d+)? (0x[0-9a-f]+)\b")
@@ -108,6 +109,8 @@ def _profile(costs: Costs) -> Profile:
         if image.kind is ImageKind.FILE:
             offsets = open_image(Path(file)).offsets(offsets)
         rows += [(number, int(o), n) for o, (_, n) in zip(offsets, counts, strict=True)]
+    if max(row[2] for row in rows) > MAX_COUNT:
+        raise InputError(f"more than {MAX_COUNT} executions of an instruction")
     weight = np.array([row[2] for row in rows], np.int64)
     return Profile(
         kind=Kind.EXACT,

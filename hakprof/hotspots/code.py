@@ -12,6 +12,7 @@ from hakprof.hotspots.recording import Source
 from hakprof.profile import Floats, Image, ImageKind, Ints, Profile
 from hakprof.symbols.lines import Chain, inline_chains
 from hakprof.symbols.naming import Named, Names, name_profile
+from hakprof.symbols.table import has_symbols
 
 
 @dataclass(frozen=True)
@@ -74,10 +75,18 @@ class Code:
             return stages.KERNEL
         if found is None:
             return stages.PROGRAM
-        stage = found.find(self.function(row).name, chain)
+        function = self.function(row).name
+        stage = found.find(function, chain)
+        if stage.startswith(stages.ENTRY) and not chain and self._is_stripped(image):
+            return f"{found.name}: inside {function} (stripped: no stages)"
         if stage:
             return f"{found.name}: {stage}"
         return f"{found.name}: {stages.UNATTRIBUTED}" if found.whole else stages.PROGRAM
+
+    def _is_stripped(self, image: int) -> bool:
+        """Whether a file has no names for what is inlined or not exported."""
+        names = self.names.located[image].names
+        return names is None or not (names.has_debug_info or has_symbols(names))
 
 
 def build(sources: Sequence[Source]) -> Code:

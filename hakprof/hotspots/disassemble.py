@@ -7,10 +7,12 @@ import capstone
 import numpy as np
 
 from hakprof.errors import InputError
+from hakprof.symbols.demangle import readable
 from hakprof.symbols.elf_image import ElfImage
 from hakprof.symbols.table import FunctionTable, function_table
 
 MODES = {
+    3: (capstone.CS_ARCH_X86, capstone.CS_MODE_32),
     62: (capstone.CS_ARCH_X86, capstone.CS_MODE_64),
     183: (capstone.CS_ARCH_ARM64, capstone.CS_MODE_LITTLE_ENDIAN),
 }
@@ -72,11 +74,14 @@ def _target(table: FunctionTable, address: int, start: int, end: int) -> str:
     if index < 0:
         return f"{address:x}"
     function = table.function(index)
+    (name,) = readable([function.name])
     inside = address - function.start
-    return f"{function.name}+{inside:x}" if inside else function.name
+    return f"{name}+{inside:x}" if inside else name
 
 
 @lru_cache(maxsize=256)
 def functions_of(image: ElfImage) -> FunctionTable:
-    """The functions of a file, read once."""
-    return function_table(image)
+    """The functions of a file, read once; their readable names are known from then on."""
+    table = function_table(image)
+    readable(function.name for function in table.all())
+    return table

@@ -32,6 +32,7 @@ class Flame:
     unit: str  # "ns", "instructions", "events"
     kind: str  # how the weights were got
     stacks: dict[Stack, float]
+    remark: str = ""  # what to know of the stacks
 
     @property
     def total(self) -> float:
@@ -69,7 +70,8 @@ def flame(recording: Recording, code: Code, trace: StepTrace | None = None) -> F
     where = f"{recording.target} on {recording.allocator}" if recording.run else "recording"
     run = f", run {recording.run}" if recording.run else ""
     title = f"{where}{run}: {source.label}"
-    return Flame(title, source.profiles[0].unit, str(source.kind), dict(stacks))
+    profile = source.profiles[0]
+    return Flame(title, profile.unit, str(source.kind), dict(stacks), profile.remark)
 
 
 def tree(shown: Flame, before: Flame | None = None) -> Node:

@@ -18,6 +18,7 @@ from hakprof.hotspots.decoded import Decoded
 from hakprof.hotspots.disassemble import Instruction
 from hakprof.hotspots.recording import Recording
 from hakprof.hotspots.step_trace import StepTrace
+from hakprof.symbols.demangle import means
 from hakprof.symbols.lines import Chain
 
 
@@ -96,7 +97,7 @@ def _entries(code: Code, function: str) -> dict[str, int]:
     rows = {}
     for row, number in enumerate(code.names.function.tolist()):
         named = code.names.functions[number]
-        if named.name == function and named.start == int(code.names.address[row]):
+        if means(function, named.name) and named.start == int(code.names.address[row]):
             rows[named.library] = row
     return rows
 

@@ -13,7 +13,7 @@ from hakprof import records
 from hakprof.errors import InputError, StoreError, UsageError
 from hakprof.hotspots import callgrind_costs, step_trace
 from hakprof.model import Kind
-from hakprof.perfdata.reader import read
+from hakprof.perfdata.reader import machine_of, read
 from hakprof.perfdata.resolve import resolve
 from hakprof.profile import Image, ImageKind, Profile
 from hakprof.symbols.elf_image import open_image
@@ -102,7 +102,8 @@ def load(path: Path) -> Recording:
         return replace(found, folder=path)
     source = tool_of(path)
     kind = Kind.SAMPLED if source == PERF else Kind.EXACT
-    return Recording(path.parent, (Piece(path.name, source, kind, ""),))
+    machine = machine_of(path) if source == PERF else ""
+    return Recording(path.parent, (Piece(path.name, source, kind, ""),), machine=machine)
 
 
 def tool_of(path: Path) -> str:

@@ -23,6 +23,9 @@ FOLDER = Path(__file__).resolve().parent.parent / "data" / "stages"
 KERNEL = "kernel (system calls, page faults)"
 PROGRAM = "program and its libraries"
 UNATTRIBUTED = "not attributed"
+ENTRY = "entry points"
+"""How the name of the stage of exported functions begins, in every map."""
+
 SUFFIX = re.compile(r"\.(part|cold|constprop|isra|lto_priv|llvm)\b.*$")
 
 

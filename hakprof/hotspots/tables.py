@@ -9,7 +9,7 @@ import numpy as np
 
 from hakprof.hotspots import stages
 from hakprof.hotspots.code import Code
-from hakprof.hotspots.recording import Recording, Source
+from hakprof.hotspots.recording import Recording, Source, this_machine
 from hakprof.model import Kind
 from hakprof.profile import Floats
 
@@ -168,15 +168,23 @@ def _notes(recording: Recording, code: Code) -> Iterable[str]:
                 f"({100 * source.lost / (source.lost + source.samples):.1f} %): record at a lower "
                 "--frequency"
             )
-    yield from important_notes(code)
+    yield from important_notes(recording, code)
 
 
-def important_notes(code: Code) -> Iterable[str]:
-    """What could not be named, if it has a share that matters."""
+def important_notes(recording: Recording, code: Code) -> Iterable[str]:
+    """Where it comes from, if not from here; what could not be named, if it has a share."""
+    if recording.machine not in {"", this_machine()}:
+        yield (
+            f"recorded on {recording.machine}, this is {this_machine()}: only files of the same "
+            "build id are named, code of a JIT compiler may get names of another process"
+        )
     by_image = np.bincount(code.table.image, code.table.weight, len(code.table.images))
     for i, located in enumerate(code.names.located):
         if by_image[i] >= NOTED_SHARE:
             shown = [note for note in code.names.notes if note == located.problem]
             yield from shown
+    yield from dict.fromkeys(
+        profile.remark for source in code.sources for profile in source.profiles if profile.remark
+    )
     kernel_or_jit = {located.problem for located in code.names.located}
     yield from (note for note in code.names.notes if note not in kernel_or_jit)

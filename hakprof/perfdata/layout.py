@@ -151,6 +151,11 @@ class Order:
         """The first of the two 32-bit fields of each word, as it lies in the file."""
         return words & np.uint64(0xFFFFFFFF) if self.little else words >> np.uint64(32)
 
+    @property
+    def all_but_misc(self) -> np.uint64:
+        """Mask of a header word's type and size."""
+        return np.uint64(0xFFFF0000FFFFFFFF if self.little else 0xFFFFFFFF0000FFFF)
+
     def types(self, headers: Words) -> Words:
         """Record types of header words."""
         return self.first_halves(headers)
@@ -164,6 +169,12 @@ class Order:
         if self.little:
             return headers >> np.uint64(48)
         return headers & np.uint64(0xFFFF)
+
+    def steps(self, headers: Words) -> NDArray[np.int64]:
+        """How many words on the next record starts; a size that is no multiple of 8 is cut off."""
+        if self.little:
+            return (headers >> np.uint64(51)).view(np.int64)
+        return (headers >> np.uint64(3) & np.uint64(0x1FFF)).view(np.int64)
 
     def type_and_size(self, header: int) -> tuple[int, int]:
         """The same two of a single header word."""

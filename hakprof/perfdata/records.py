@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hakprof.errors import InputError
+from hakprof.perfdata.chains import Chains
 from hakprof.perfdata.header import BUILD_ID_BYTES, Event, text
 from hakprof.perfdata.layout import (
     MISC_BUILD_ID,
@@ -18,13 +19,14 @@ from hakprof.perfdata.layout import (
     Record,
     Words,
 )
+from hakprof.perfdata.stream import Block
 
 PROT_EXEC = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Samples:
-    """Columns, one row a sample. `stack` indexes the stacks of the recording; None without."""
+    """Columns, one row a sample. None: not recorded."""
 
     event: NDArray[np.uint8]  # index into the events
     mode: NDArray[np.uint8]  # CpuMode
@@ -32,7 +34,7 @@ class Samples:
     time_ns: NDArray[np.uint64]
     address: NDArray[np.uint64]
     period: NDArray[np.uint64] | None  # events since the sample before; None: always the same
-    stack: NDArray[np.int32] | None
+    stack: Words | None  # key of the call chain, see `chains`
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,24 +99,26 @@ class SampleDecoder:
             raise InputError("several events, but nothing in a sample tells which one it is of")
         return place
 
-    def decode(self, words: Words, starts: NDArray[np.int64]) -> list[tuple[Samples, "Chains"]]:
-        """Samples that start at `starts`, grouped by event. Raises InputError."""
+    def decode(self, block: Block) -> list[tuple[Samples, Chains]]:
+        """Samples of a block that holds nothing else, grouped by event. Raises InputError."""
         if self._id_at is None:
-            return [self._of_event(0, words, starts)]
-        ids = _field(words, starts, self._id_at, self._order)
+            return [self._of_event(0, block)]
+        ids = _field(block, self._id_at, self._order)
         known, which = np.unique(ids, return_inverse=True)
         of_known = np.array([self._by_id.get(int(one), -1) for one in known])
         if (of_known < 0).any():
             raise InputError(f"a sample of an event ({int(known[of_known < 0][0])}) not described")
         event = of_known[which]
-        return [self._of_event(int(i), words, starts[event == i]) for i in np.unique(event)]
+        groups = [(int(i), event == i) for i in np.unique(event)]
+        return [
+            self._of_event(i, Block(block.words, block.starts[rows], block.headers[rows]))
+            for i, rows in groups
+        ]
 
-    def _of_event(
-        self, index: int, words: Words, starts: NDArray[np.int64]
-    ) -> tuple[Samples, "Chains"]:
+    def _of_event(self, index: int, block: Block) -> tuple[Samples, Chains]:
         attr = self._events[index].attr
         order = self._order
-        headers = words[starts]
+        words, starts, headers = block.words, block.starts, block.headers
         size = (order.sizes(headers) >> np.uint64(3)).astype(np.int64)
         if (size < attr.variable_offset).any():
             raise InputError("a sample is shorter than its fields")
@@ -136,31 +140,19 @@ class SampleDecoder:
         return samples, _chains(words, starts, size, attr)
 
 
-@dataclass(frozen=True, slots=True)
-class Chains:
-    """Call chains as recorded: frame i of sample k is frames[offsets[k] + i], leaf first.
-
-    Marks (layout.CONTEXT_MODES) stand before each change of mode.
-    """
-
-    frames: Words
-    offsets: NDArray[np.int64]
-
-
 def _or(column: Words | None, other: Words) -> Words:
     return other if column is None else column
 
 
-def _field(words: Words, starts: NDArray[np.int64], at: int, order: Order) -> Words:
-    size = (order.sizes(words[starts]) >> np.uint64(3)).astype(np.int64)
-    if (size <= at).any():
+def _field(block: Block, at: int, order: Order) -> Words:
+    if (order.sizes(block.headers) >> np.uint64(3) <= np.uint64(at)).any():
         raise InputError("a sample is shorter than its fields")
-    return words[starts + at]
+    return block.words[block.starts + at]
 
 
 def _chains(words: Words, starts: NDArray[np.int64], size: NDArray[np.int64], attr: Attr) -> Chains:
     if not attr.sample_type & Field.CALLCHAIN:
-        return Chains(np.empty(0, np.uint64), np.zeros(1, np.int64))
+        return Chains(words, starts[:0], size[:0])
     at = starts + attr.variable_offset
     ends = starts + size
     if attr.sample_type & Field.READ:
@@ -168,10 +160,7 @@ def _chains(words: Words, starts: NDArray[np.int64], size: NDArray[np.int64], at
     counts = _within(words, at, ends)
     if (counts > (ends - at - 1).astype(np.uint64)).any():
         raise InputError("a call chain is longer than its sample")
-    lengths = counts.astype(np.int64)
-    offsets = np.concatenate((np.zeros(1, np.int64), np.cumsum(lengths)))
-    spots = np.arange(offsets[-1]) + np.repeat(at + 1 - offsets[:-1], lengths)
-    return Chains(words[spots], offsets)
+    return Chains(words, at + 1, counts.astype(np.int64))
 
 
 def _read_words(

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,11 +9,22 @@ from numpy.typing import NDArray
 from hakprof.errors import InputError
 from hakprof.model import Kind
 from hakprof.perfdata.header import Event
-from hakprof.perfdata.layout import CONTEXT_MAX, CONTEXT_MODES, Attr, CpuMode, Field
+from hakprof.perfdata.layout import CONTEXT_MAX, CONTEXT_MODES, Attr, CpuMode, Field, Words
 from hakprof.perfdata.reader import Recording
 from hakprof.perfdata.records import Forked, Mapping, Named
 from hakprof.perfdata.spaces import Epoch, replay
-from hakprof.profile import Addresses, Floats, Image, ImageKind, Ints, Profile, Stacks
+from hakprof.perfdata.summing import summed
+from hakprof.profile import (
+    Addresses,
+    Floats,
+    Image,
+    ImageKind,
+    Ints,
+    Key,
+    Profile,
+    Stacks,
+    distinct,
+)
 
 KERNEL_PID = -1
 KERNEL_PATH = "[kernel.kallsyms]"
@@ -22,13 +32,14 @@ ANONYMOUS = ("//anon", "[heap]", "[stack", "[anon", "/SYSV", "/dev/zero", "/memf
 CLOCK_EVENTS = {(1, 0): "cpu-clock", (1, 1): "task-clock"}
 """(type, config) of events whose period is nanoseconds: what was opened, whatever perf calls it."""
 
-PIECE = 1 << 16
-"""Rows that are summed up at once."""
+COPIED_STACKS = (
+    "stacks were copied (perf record --call-graph dwarf) and are not unwound: each shows the "
+    "function and what is inlined into it, no callers; record with --call-graph fp (build with "
+    "-fno-omit-frame-pointer) or lbr"
+)
 
 Rows = Ints | slice
 """Which rows: a slice where they are all."""
-
-Key = TypeVar("Key", bound=np.generic)
 
 FEW = 16
 """Up to so many parts, a comparison for each is faster than sorting."""
@@ -88,7 +99,7 @@ def _split(keys: NDArray[np.integer], rows: Rows) -> Iterator[tuple[int, Rows]]:
         yield int(keys[0]), rows
         return
     numbers = np.arange(rows.start, rows.stop) if isinstance(rows, slice) else rows
-    values = np.unique(keys)
+    values = np.flatnonzero(np.bincount(keys)) if keys.dtype == np.uint8 else distinct(keys)
     if values.size <= FEW:
         for value in values:
             yield int(value), numbers[keys == value]
@@ -106,30 +117,8 @@ def _distinct(keys: NDArray[Key]) -> tuple[NDArray[Key], Ints]:
 
     Three times faster than np.unique(return_inverse=True), which sorts all keys, where few differ.
     """
-    values = np.unique(keys)
+    values = distinct(keys)
     return values, np.searchsorted(values, keys).astype(np.int64, copy=False)
-
-
-def _summed(
-    keys: Addresses, period: NDArray[np.uint64] | None, each: int
-) -> tuple[Addresses, Floats, Ints]:
-    """The distinct keys, the sum of the periods (or `each`) and the number of each.
-
-    In pieces that stay in the processor's cache.
-    """
-    cuts = range(0, keys.size, PIECE)
-    values = np.unique(np.concatenate([np.unique(keys[at : at + PIECE]) for at in cuts]))
-    weight = np.zeros(values.size)
-    count = np.zeros(values.size, np.int64)
-    step = max(PIECE, values.size)
-    for at in range(0, keys.size, step):
-        which = np.searchsorted(values, keys[at : at + step])
-        count += np.bincount(which, minlength=values.size)
-        if period is not None:
-            weight += np.bincount(which, period[at : at + step], values.size)
-    if period is None:
-        weight += count * float(each)
-    return values, weight, count
 
 
 class _Builder:
@@ -156,11 +145,12 @@ class _Builder:
         """Resolve and sum the samples of one group."""
         samples = self._recording.samples
         for mode, rows in _split(samples.mode[group.rows], group.rows):
-            addresses, weight, count = _summed(
+            addresses, weight, count = summed(
                 samples.address[rows], self._period(rows), self._attr.constant_period
             )
             self._append(self._locate(addresses, mode, group), weight, count)
-        if samples.stack is not None and self._attr.sample_type & Field.CALLCHAIN:
+        fields = self._attr.sample_type & (Field.CALLCHAIN | Field.STACK_USER)
+        if samples.stack is not None and fields == Field.CALLCHAIN:
             self._add_stacks(group, samples.stack[group.rows])
 
     def _period(self, rows: Rows) -> NDArray[np.uint64] | None:
@@ -170,22 +160,15 @@ class _Builder:
             return None
         return period[rows]
 
-    def _add_stacks(self, group: _Group, stack: NDArray[np.int32]) -> None:
-        chains = self._recording.stacks
-        ids, weight, _ = _summed(
-            stack.astype(np.uint64), self._period(group.rows), self._attr.constant_period
-        )
-        ids = ids.astype(np.int64)
-        lengths = chains.offsets[ids + 1] - chains.offsets[ids]
-        starts = np.concatenate((np.zeros(1, np.int64), np.cumsum(lengths)))
-        spots = np.arange(starts[-1]) + np.repeat(chains.offsets[ids] - starts[:-1], lengths)
-        frames = chains.frames[spots]
+    def _add_stacks(self, group: _Group, stack: Words) -> None:
+        keys, weight, _ = summed(stack, self._period(group.rows), self._attr.constant_period)
+        frames, starts = self._recording.stacks.frames(keys)
         modes, caller = _frame_modes(frames, starts)
         real = frames < np.uint64(CONTEXT_MAX)
         row_of = np.full(frames.size, -1)
-        keys = (frames - caller.astype(np.uint64))[real]
+        places = (frames - caller.astype(np.uint64))[real]
         for mode, part in _split(modes[real], np.flatnonzero(real)):
-            unique, back = _distinct(keys[modes[real] == mode])
+            unique, back = _distinct(places[modes[real] == mode])
             base = self._size
             nothing = np.zeros(unique.size)
             self._append(self._locate(unique, mode, group), nothing, nothing.astype(np.int64))
@@ -194,7 +177,7 @@ class _Builder:
         self._stacks.append((row_of[real], np.diff(kept), weight))
         name = self._names.get(group.pid, f"process {group.pid}")
         self._stack_process.append(
-            np.full(ids.size, self._processes.setdefault(name, len(self._processes)))
+            np.full(keys.size, self._processes.setdefault(name, len(self._processes)))
         )
 
     def _append(
@@ -218,7 +201,7 @@ class _Builder:
         found = epoch.find(addresses)
         image = np.full(addresses.size, -1)
         offset = addresses.copy()
-        for i in np.unique(found):
+        for i in distinct(found):
             rows = found == i
             if i < 0:
                 image[rows] = self._image(ImageKind.UNKNOWN, "[unknown]")
@@ -272,6 +255,7 @@ class _Builder:
             samples=np.bincount(row, count, size).astype(np.int64),
             stacks=self._joined_stacks(row),
             lost=self._recording.lost,
+            remark=COPIED_STACKS if event.attr.sample_type & Field.STACK_USER else "",
         )
 
     def _joined_stacks(self, row: Ints) -> Stacks | None:

@@ -9,6 +9,7 @@ walked one by one, so the answer never depends on a guess.
 
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import BinaryIO, cast
 
 import numpy as np
@@ -18,20 +19,27 @@ from numpy.typing import NDArray
 from hakprof.errors import InputError
 from hakprof.perfdata.header import Header
 from hakprof.perfdata.layout import Feature, Order, Record, Words
+from hakprof.profile import distinct
 
 Starts = NDArray[np.int64]
 
-BLOCK_BYTES = 4 << 20
-"""How much is looked at at once; a record has at most 64 KiB."""
+BLOCK_BYTES = 1 << 20
+"""How much is looked at at once: it fits the processor's cache. A record has at most 64 KiB."""
+
+KEPT_BYTES = 8 * BLOCK_BYTES
+"""What is made of one block fits into this."""
 
 STRETCH_WORDS = 1024
+STEPS = 16
+"""How often stretches go on before anybody looks whether they are at their ends."""
+
 GUESS_WINDOW = 64
 """Words searched for a record start in each stretch; longer records are walked one by one."""
 
 LONG_RUN = 256
 """So many records of one size in a row let expect more of them."""
 
-PATIENCE = 32
+PATIENCE = 16
 """After so many shorter runs, sizes vary: the rest of the block is walked in stretches."""
 
 MAX_TYPE = 128
@@ -44,11 +52,21 @@ MIN_RECORD_BYTES = 8
 COMPRESSED2_HEADER_BYTES = 16
 
 
-def blocks(file: BinaryIO, header: Header) -> Iterator[tuple[Words, Starts]]:
-    """Yield (words, starts of the whole records in them) until the data ends. InputError.
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Part of the data, and the whole records that start in it."""
+
+    words: Words
+    starts: Starts  # word index of each record
+    headers: Words  # its first word
+
+
+def blocks(file: BinaryIO, header: Header) -> Iterator[Block]:
+    """All records, in the order of the file. Raises InputError.
 
     The words are valid until the next step only: one buffer serves all blocks.
     """
+    _reuse_memory()
     if Feature.COMPRESSED in header.features:
         yield from _compressed_blocks(file, header)
         return
@@ -61,8 +79,17 @@ def blocks(file: BinaryIO, header: Header) -> Iterator[tuple[Words, Starts]]:
         starts, used = record_starts(words, header.order, one_by_one=one_by_one)
         if used == 0:
             raise InputError(f"truncated: the record at byte {at} goes beyond the end of the data")
-        yield words, starts
+        yield _block(words, starts, header.order)
         at += 8 * used
+
+
+def _reuse_memory() -> None:
+    """Have glibc's malloc keep what is freed from now on, up to twice KEPT_BYTES.
+
+    It raises its limit to the largest block that was ever freed (mallopt(3), M_MMAP_THRESHOLD).
+    Else the kernel clears the pages of each array anew, which takes half of the time.
+    """
+    np.empty(KEPT_BYTES, np.uint8)
 
 
 def record_starts(words: Words, order: Order, *, one_by_one: bool = False) -> tuple[Starts, int]:
@@ -70,11 +97,12 @@ def record_starts(words: Words, order: Order, *, one_by_one: bool = False) -> tu
     if words.size == 0:
         return np.empty(0, np.int64), 0
     parts: list[Starts] = []
-    at = short = 0
-    while at < words.size and short < PATIENCE and not one_by_one:
+    at = 0
+    patience = 0 if one_by_one else PATIENCE
+    while at < words.size and patience:
         run, at = _run(words, order, at)
         parts.append(run)
-        short = short + 1 if run.size < LONG_RUN else 0
+        patience = patience - 1 if run.size < LONG_RUN else PATIENCE
     if at < words.size:
         rest, used = _any_sizes(words[at:], order, one_by_one=one_by_one)
         parts += [part + at for part in rest]
@@ -83,25 +111,36 @@ def record_starts(words: Words, order: Order, *, one_by_one: bool = False) -> tu
     last = int(starts[-1])
     if last + (int(order.sizes(words[last])) >> 3) > words.size:
         starts, at = starts[:-1], last  # it continues in the next block
-    sizes = order.sizes(words[starts])
-    if (sizes & np.uint64(7)).any():
-        wrong = int(starts[np.argmax(sizes & np.uint64(7))])
-        raise InputError(f"a record of a size that is no multiple of 8 ({8 * wrong} bytes on)")
     return starts, at
+
+
+def _block(words: Words, starts: Starts, order: Order) -> Block:
+    headers = words[starts]
+    uneven = order.sizes(headers) & np.uint64(7) != 0
+    if uneven.any():
+        wrong = 8 * int(starts[np.argmax(uneven)])
+        raise InputError(f"a record of a size that is no multiple of 8 ({wrong} bytes on)")
+    return Block(words, starts, headers)
 
 
 def _run(words: Words, order: Order, at: int) -> tuple[Starts, int]:
     """Records from `at` on that have the same type and size one after the other; their end."""
-    kind, size = order.type_and_size(int(words[at]))
-    step = size >> 3
+    step = order.type_and_size(int(words[at]))[1] >> 3
     if step == 0:
         raise _zero_size(at)
-    for reach in (at + LONG_RUN * step, words.size):
-        headers = words[at:reach:step]
-        same = (order.types(headers) == kind) & (order.sizes(headers) == size)
+    mask = order.all_but_misc
+    wanted = words[at] & mask
+    count, looked_at = 0, LONG_RUN
+    while True:
+        headers = words[at + step * count : at + step * (count + looked_at) : step]
+        same = headers & mask == wanted
         if not same.all():
+            count += int(np.argmin(same))
             break
-    count = int(np.argmin(same)) if not same.all() else same.size
+        count += headers.size
+        if headers.size < looked_at:
+            break
+        looked_at *= 2
     return at + step * np.arange(count), at + step * count
 
 
@@ -150,14 +189,15 @@ class _Stretches:
 
 def _guess(words: Words, order: Order) -> Starts:
     """A likely record start in each stretch: a header that leads to another header."""
-    base = np.arange(0, words.size, STRETCH_WORDS)
-    spots = base[:, None] + np.arange(GUESS_WINDOW)
-    spots = np.minimum(spots, words.size - 1)
-    target = spots + (order.sizes(words[spots]) >> np.uint64(3)).astype(np.int64)
-    after = np.minimum(target, words.size - 1)
-    good = _plausible(words[spots], order) & _plausible(words[after], order)
-    found = spots[good.any(axis=1), good.argmax(axis=1)[good.any(axis=1)]]
-    return np.unique(np.append(found, 0)).astype(np.int64)
+    whole = words.size // STRETCH_WORDS
+    windows = words[: whole * STRETCH_WORDS].reshape(whole, STRETCH_WORDS)[:, :GUESS_WINDOW]
+    stretch, place = np.nonzero(_plausible(windows, order))
+    spots = stretch * STRETCH_WORDS + place
+    targets = spots + order.steps(words[spots])
+    good = targets < words.size
+    good[good] = _plausible(words[targets[good]], order)
+    _, first = np.unique(stretch[good], return_index=True)
+    return distinct(np.append(spots[good][first], 0))
 
 
 def _plausible(headers: Words, order: Order) -> NDArray[np.bool_]:
@@ -171,18 +211,24 @@ def _plausible(headers: Words, order: Order) -> NDArray[np.bool_]:
 def _walk_in_step(
     words: Words, order: Order, starts: Starts, limits: Starts
 ) -> tuple[Starts, Starts]:
-    """(positions [steps, stretches], exits): -1 as exit where a record claims no size."""
-    at = starts.copy()
-    dead = np.zeros(at.size, np.bool_)
-    trail = [at]
-    while (at < limits).any():
-        header = words[np.minimum(at, words.size - 1)]
-        step = (order.sizes(header) >> np.uint64(3)).astype(np.int64)
-        going = at < limits
-        dead |= going & (step == 0)
-        at = np.where(going & ~dead, at + step, np.where(dead, limits, at))
-        trail.append(at)
-    return np.array(trail), np.where(dead, -1, at)
+    """(positions [steps, stretches], exits): -1 as exit where a record claims no size.
+
+    All stretches take the same number of steps: what lies behind a stretch's limit means nothing.
+    """
+    following = np.arange(words.size + 1)
+    following[:-1] += order.steps(words)
+    np.minimum(following, words.size, out=following)
+    trail = [starts]
+    at = starts
+    while ((at < limits) & (following[at] != at)).any():
+        for _ in range(STEPS):
+            at = following[at]
+            trail.append(at)
+    positions = np.array(trail)
+    steps = (positions < limits).sum(axis=0)
+    stuck = steps == len(trail)
+    exits = positions[np.where(stuck, 0, steps), np.arange(starts.size)]
+    return positions, np.where(stuck, -1, exits)
 
 
 def _walk(words: Words, order: Order, at: int, stops: dict[int, int]) -> tuple[Starts, int]:
@@ -205,7 +251,7 @@ def _zero_size(word: int) -> InputError:
     return InputError(f"a record claims a size of 0 ({8 * word} bytes into a block)")
 
 
-def _compressed_blocks(file: BinaryIO, header: Header) -> Iterator[tuple[Words, Starts]]:
+def _compressed_blocks(file: BinaryIO, header: Header) -> Iterator[Block]:
     """The same where perf compressed what it read from the kernel (perf record -z).
 
     One zstd stream runs through all COMPRESSED records; its output is cut anywhere, so a record
@@ -227,7 +273,7 @@ def _compressed_blocks(file: BinaryIO, header: Header) -> Iterator[tuple[Words, 
             data = rest + chunk
             words = header.order.words(data)
             starts, used = record_starts(words, header.order)
-            yield words, starts
+            yield _block(words, starts, header.order)
             rest = data[8 * used :]
     except zstandard.ZstdError as error:
         raise InputError(f"broken compressed records ({error})") from error
@@ -237,9 +283,9 @@ def _compressed_blocks(file: BinaryIO, header: Header) -> Iterator[tuple[Words, 
         yield _whole(payloads.take_plain(), header.order)
 
 
-def _whole(data: bytes, order: Order) -> tuple[Words, Starts]:
+def _whole(data: bytes, order: Order) -> Block:
     words = order.words(data)
-    return words, record_starts(words, order)[0]
+    return _block(words, record_starts(words, order)[0], order)
 
 
 class _Payloads:

@@ -1,12 +1,14 @@
 """A comparison as text and as Markdown: the figures of every arm, then what may be said of them."""
 
+import math
 from collections.abc import Iterator
 
 from hakprof import units
-from hakprof.compare import Judgement
+from hakprof.compare import Comparison, Judgement
 from hakprof.comparison import ComparisonReport, Row, findings
 from hakprof.render import text
 from hakprof.render.table import labelled, table
+from hakprof.stats import LEAST_BLOCKS
 
 TWICE = 2.0
 """From here on a factor says more than per cent."""
@@ -41,9 +43,9 @@ def markdown(comparison: ComparisonReport) -> str:
     return "\n".join(lines) + "\n"
 
 
-def verdict(row: Row) -> str:
+def verdict(row: Row | Comparison) -> str:
     """`faster by 3.10 .. 4.20 %`, `2.75 .. 3.10x as fast`, `no difference larger than 0.90 %`."""
-    if row.speed is None:
+    if row.speed is None or row.judgement is Judgement.UNDECIDED:
         return str(row.judgement)
     low, high = row.speed.low - 1, row.speed.high - 1
     if row.judgement is Judgement.FASTER and row.speed.low >= TWICE:
@@ -62,7 +64,9 @@ def _range(low: float, high: float) -> str:
 
 def _headings(comparison: ComparisonReport) -> tuple[str, ...]:
     against = f"{comparison.compared}, against {comparison.base}"
-    return (against, "blocks", "peak RSS", "instructions/op")
+    runs = comparison.runs_a_block
+    blocks = f"blocks of {runs} runs" if runs > 1 else "blocks"
+    return (against, blocks, "peak RSS", "instructions/op")
 
 
 def _cells(row: Row) -> tuple[str, ...]:
@@ -91,5 +95,8 @@ def notes(comparison: ComparisonReport) -> Iterator[tuple[str, str]]:
     for arm, why in comparison.excluded.items():
         yield "no verdict", f"{arm}: {why}"
     if comparison.needed_s is not None:
-        needed = f"--budget {comparison.needed_s:.0f}s"
+        needed = f"--budget {math.ceil(comparison.needed_s)}s"
+        yield "no verdict", f"too few blocks for any: {needed} is the least that can decide"
+    elif comparison.rows and all(row.speed is None for row in comparison.rows):
+        needed = f"--runs {LEAST_BLOCKS}"
         yield "no verdict", f"too few blocks for any: {needed} is the least that can decide"

@@ -15,7 +15,7 @@ def render(shown: Flame, before: Flame | None = None) -> str:
     """The page."""
     root = tree(shown, before)
     data = {
-        "title": shown.title,
+        "title": ". ".join(filter(None, (shown.title, shown.remark))),
         "before": before.title if before else None,
         "unit": shown.unit,
         "kind": shown.kind,

@@ -1,5 +1,6 @@
 """A flame view for a terminal: a row a depth, the root on top, width is weight."""
 
+import textwrap
 from collections.abc import Sequence
 
 from hakprof.hotspots.flame import Flame, Node
@@ -31,6 +32,7 @@ def render(shown: Flame, before: Flame | None, *, width: int, colour: bool) -> s
     else:
         lines.append(f"deeper calls than {DEPTH} are left out")
     lines.append(f"a column is {100 / width:.2f} % of {shown.kind} {shown.unit}")
+    lines += textwrap.wrap(shown.remark, width)
     return "\n".join(line.rstrip() for line in lines if line) + "\n"
 
 

@@ -1,6 +1,6 @@
 """The gap between two allocators as text: a sum that comes out, then findings."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from hakprof.gap import GapReport, Side, StageCost, findings
 from hakprof.hotspots.stages import PROGRAM, UNATTRIBUTED
@@ -25,18 +25,23 @@ def render(report: GapReport) -> str:
 
 
 def _side(side: Side, sign: int, report: GapReport) -> Iterator[tuple[str, ...]]:
-    """The allocator's stages; those of B are taken away."""
-    small = 0.0
-    for cost in side.stages:
-        if cost.stage == PROGRAM or cost.stage.endswith(UNATTRIBUTED):
-            continue
-        if cost.ns < LEAST_NS:
-            small += cost.ns
-            continue
-        yield (f"{'+' if sign > 0 else '-'} {cost.stage}", *_cells(cost, sign, report))
+    """The allocator's own stages and their sum; those of B are taken away."""
+    own = [
+        cost
+        for cost in side.stages
+        if cost.stage not in (PROGRAM, *report.shared) and not cost.stage.endswith(UNATTRIBUTED)
+    ]
+    mark = "+" if sign > 0 else "-"
+    small = [cost for cost in own if cost.ns < LEAST_NS]
+    for cost in own:
+        if cost.ns >= LEAST_NS:
+            yield (f"{mark} {cost.stage}", *_cells(cost, sign, report))
     if small:
-        what = f"{'+' if sign > 0 else '-'} {side.arm}: all smaller stages"
-        yield (what, "", "", f"{sign * small:+.3f}", "", _share(sign * small, report))
+        yield (
+            f"{mark} {side.arm}: all smaller stages",
+            *_cells(_together("", small), sign, report),
+        )
+    yield (f"  {side.arm} in all", *_cells(_together("", own), sign, report))
 
 
 def _cells(cost: StageCost, sign: int, report: GapReport) -> tuple[str, ...]:
@@ -51,17 +56,17 @@ def _cells(cost: StageCost, sign: int, report: GapReport) -> tuple[str, ...]:
 
 
 def _rest(report: GapReport) -> Iterator[tuple[str, ...]]:
-    """What no stage explains, and the sum."""
-    for name in (PROGRAM, UNATTRIBUTED):
+    """What both have, what no stage explains, and the sum."""
+    for name in (*report.shared, PROGRAM, UNATTRIBUTED):
         ours, theirs = _of(report.a, name), _of(report.b, name)
-        change = ours.ns - theirs.ns
         if not (ours.ns or theirs.ns):
             continue
         error = (ours.ns_error**2 + theirs.ns_error**2) ** 0.5
         counts = (ours.instructions, theirs.instructions)
         known = counts[0] is not None and counts[1] is not None
         more = f"{(counts[0] or 0) - (counts[1] or 0):+.2f}" if known else "-"
-        what = f"  unexplained: {name}"
+        change = ours.ns - theirs.ns
+        what = f"  {'both' if name in report.shared else 'unexplained'}: {name}"
         yield (what, more, "", f"{change:+.3f}", f"{error:.3f}", _share(change, report))
     total = f"{report.total_ns:+.3f}"
     yield (
@@ -76,13 +81,16 @@ def _rest(report: GapReport) -> Iterator[tuple[str, ...]]:
 
 def _of(side: Side, name: str) -> StageCost:
     """All costs of a kind together."""
-    found = [cost for cost in side.stages if cost.stage.endswith(name)]
-    counts = [cost.instructions for cost in found if cost.instructions is not None]
+    return _together(name, [cost for cost in side.stages if cost.stage.endswith(name)])
+
+
+def _together(name: str, costs: Sequence[StageCost]) -> StageCost:
+    counts = [cost.instructions for cost in costs if cost.instructions is not None]
     return StageCost(
         stage=name,
         instructions=sum(counts) if counts else None,
-        ns=sum(cost.ns for cost in found),
-        ns_error=sum(cost.ns_error**2 for cost in found) ** 0.5,
+        ns=sum(cost.ns for cost in costs),
+        ns_error=sum(cost.ns_error**2 for cost in costs) ** 0.5,
         function="",
     )
 
@@ -98,5 +106,7 @@ def _notes(report: GapReport) -> Iterator[tuple[str, str]]:
         yield f"{number}.", finding
     yield "instructions", f"{report.a.exact or 'not counted here'}, per op"
     yield "ns/op", f"time per op x the share of samples ({report.a.sampled}); +-: standard error"
+    where = "samples fall where the processor waits: the time of the program's own code, the same "
+    yield "unexplained", f"{where}beside both, moves with what the allocator does around it"
     for arm, why in report.comparison.excluded.items():
         yield "UNPROVEN", f"{arm}: {why}"

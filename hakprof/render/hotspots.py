@@ -8,11 +8,12 @@ from hakprof import records
 from hakprof.hotspots.recording import Recording, Source
 from hakprof.hotspots.tables import Hotspots, Row, Share
 from hakprof.model import Kind
-from hakprof.render.table import WIDTH, labelled, table
+from hakprof.render.table import GAP, WIDTH, labelled, table
 
 SCHEMA = "hakprof-hotspots-1"
 HIDDEN_BELOW = 0.0005
-NAME_WIDTH = 48
+NAME_WIDTH, NAME_LEAST = 48, 20
+MANY_SOURCES = 4
 
 
 def render(found: Hotspots, top: int) -> str:
@@ -97,19 +98,27 @@ def show_share(share: Share) -> str:
 
 
 def header(found: Sequence[Source]) -> tuple[str, ...]:
-    """One word a column: what it is a share of."""
+    """A column: the source and what it is a share of, the latter short if there are many."""
+    instructions = " instr" if len(found) < MANY_SOURCES else " i"
     return tuple(
         f"{source.name} {'time' if source.profiles[0].unit == 'ns' else 'samples'}"
         if source.kind is Kind.SAMPLED
-        else f"{source.name} instr{'/op' if source.ops else ''}"
+        else f"{source.name}{instructions}{'/op' if source.ops else ''}"
         for source in found
     )
 
 
 def _rows(title: str, rows: Sequence[Row], found: Sequence[Source], top: int) -> list[str]:
     shown = [row for row in rows if row.weight >= HIDDEN_BELOW][:top]
+    figures = [header(found), *(tuple(map(show_share, row.shares)) for row in shown)]
+    taken = sum(max(map(len, column)) + len(GAP) for column in zip(*figures, strict=True))
+    taken += max((len(row.library) + len(GAP) for row in shown if row.library), default=0)
+    width = min(NAME_WIDTH, max(WIDTH - taken, NAME_LEAST))
     cells = [(title, *header(found), "")]
-    cells += [(_cut(row.name), *map(show_share, row.shares), row.library) for row in shown]
+    cells += [
+        (_cut(row.name, width), *shares, row.library)
+        for row, shares in zip(shown, figures[1:], strict=True)
+    ]
     rest = rows[len(shown) :]
     if rest:
         sums = [sum(row.shares[i].fraction for row in rest) for i in range(len(found))]
@@ -121,8 +130,8 @@ def _library(row: Row) -> Row:
     return Row(row.library, "", row.shares)
 
 
-def _cut(name: str) -> str:
-    return name if len(name) <= NAME_WIDTH else name[: NAME_WIDTH - 3] + "..."
+def _cut(name: str, width: int) -> str:
+    return name if len(name) <= width else name[: width - 3] + "..."
 
 
 def _wrap(text: str, indent: str) -> list[str]:

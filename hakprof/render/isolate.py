@@ -167,8 +167,11 @@ def _head(report: IsolateReport) -> str:
 
 def _design(report: IsolateReport) -> str:
     arms, switches = len(report.arms), len(report.switches)
-    blocks = min((column.runs for column in report.comparison.report.columns), default=0)
-    every = f"{blocks} blocks, each arm once a block in random order"
+    runs = min((column.runs for column in report.comparison.report.columns), default=0)
+    each = report.comparison.runs_a_block
+    often = f"{each} times" if each > 1 else "once"
+    blocks = f"{runs // each} block{'s' if runs // each != 1 else ''}"
+    every = f"{blocks}, each arm {often} a block in random order"
     if report.share == 1:
         return f"all {arms} combinations of {switches} switch{'es'[: 2 * (switches > 1)]}, {every}"
     return f"{arms} of {arms * report.share} combinations (resolution {report.resolution}), {every}"

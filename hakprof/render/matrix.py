@@ -1,10 +1,17 @@
 """A matrix of comparisons as text, as Markdown, and as one HTML page with plots."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 
 from hakprof import metrics, units
-from hakprof.comparison import ComparisonReport, findings
+from hakprof.compare import Judgement
+from hakprof.comparison import (
+    ComparisonReport,
+    Row,
+    count_below_noise,
+    speed_and_memory,
+)
 from hakprof.environment import Machine
 from hakprof.matrix import MatrixReport
 from hakprof.model import Absent, Figure
@@ -16,10 +23,19 @@ from hakprof.report import Column
 from hakprof.stats import Ratio
 from hakprof.units import Unit
 
-SHOWN = ("throughput", "wall_ns", "cpu_ns", "ns_per_op", "instructions_per_op", "max_rss_bytes")
+SHOWN = (
+    "throughput",
+    "wall_ns",
+    "cpu_ns",
+    "ns_per_op",
+    "instructions_per_op",
+    "max_rss_bytes",
+    "asked_bytes",
+    metrics.OVERHEAD,
+)
 """Metrics of the page's tables, in order; those that nobody measured are left out."""
 
-LONGEST_CELL = 48
+HEADINGS = ("verdict", "time", "instructions", "peak RSS", "")
 
 STYLE = """
 :root{color-scheme:light dark;--faint:color-mix(in srgb,currentColor 14%,transparent)}
@@ -33,33 +49,78 @@ small{opacity:.7}.plots{display:grid;grid-template-columns:repeat(auto-fit,minma
 
 
 def render(report: MatrixReport) -> str:
-    """One row an arm of each comparison, then what stands out."""
+    """A row an arm, comparison by comparison, then what stands out."""
     if not report.cells:
         return "no comparison is finished\n"
-    rows = [("", "", "verdict", "peak RSS", "")]
+    blocks = [[(f"  {arm}", *rest) for arm, *rest in _rows(cell)] for cell in report.cells]
+    every = [("", *HEADINGS), *(row for block in blocks for row in block)]
+    head, *lines = table(every, (False, False, True, True, True, False))
+    shown = [head]
+    for cell, block in zip(report.cells, blocks, strict=True):
+        shown += ["", _title(cell), *lines[: len(block)]]
+        del lines[: len(block)]
+    return "\n".join([*shown, "", *labelled(list(_notes(report)))]) + "\n"
+
+
+def _rows(cell: ComparisonReport) -> Iterator[tuple[str, ...]]:
+    """The base first; the winner is marked, and who pays for speed with memory."""
+    said = {row.arm: row for row in cell.rows}
+    for column in cell.report.columns:
+        arm = column.arm.name
+        row = said.get(arm)
+        if row:
+            words, note = verdicts.verdict(row), _remark(row, cell)
+        elif arm in cell.excluded:
+            words, note = "no verdict", ""
+        else:
+            words, note = "base", "winner" if arm == cell.winner else ""
+        yield (arm, words, *_absolute(column), note)
+
+
+def _absolute(column: Column) -> tuple[str, str, str]:
+    """Time and instructions, net of the harness where it can be taken away, and peak memory."""
+    target = column.arm.target
+    time = "ns_per_op" if target.is_benchmark else "cpu_ns"
+    nets = column.net if target.threads == 1 else {}
+    return (
+        _shown(nets.get(time) or column.figures.get(time)),
+        _shown(column.net.get("instructions_per_op") or column.figures["instructions_per_op"]),
+        _shown(column.figures["max_rss_bytes"]),
+    )
+
+
+def _remark(row: Row, cell: ComparisonReport) -> str:
+    words = ["winner"] if row.arm == cell.winner else []
+    if speed_and_memory(row, cell):
+        words.append("more memory" if row.judgement is Judgement.FASTER else "less memory")
+    return ", ".join(words)
+
+
+def _notes(report: MatrixReport) -> Iterator[tuple[str, str]]:
+    shared = "with several threads wall time, which they share with the harness"
+    yield "time", f"CPU time per op, net of the harness; {shared}; of a program: of all of it"
+    yield "instructions", "per op, net of the harness; of a program: of the whole run, by its calls"
     for cell in report.cells:
-        rows += _rows(cell)
-    lines = table(rows, (False, False, False, True, False))
-    notes = [(_title(cell), text) for cell in report.cells for text in findings(cell)]
-    return "\n".join([*lines, "", *labelled(notes)]).rstrip() + "\n"
-
-
-def _rows(cell: ComparisonReport) -> Iterator[tuple[str, str, str, str, str]]:
-    """The first row names the comparison; the winner is marked."""
-    title = _title(cell)
-    for row in cell.rows:
-        memory = f"{row.memory:.2f}x" if row.memory else "-"
-        won = "winner" if row.arm == cell.winner else ""
-        yield title, row.arm, verdicts.verdict(row), memory, won
-        title = ""
-    for arm, why in cell.excluded.items():
-        yield title, arm, f"no verdict: {why}"[:LONGEST_CELL], "-", ""
-        title = ""
+        for arm, why in cell.excluded.items():
+            yield "no verdict", f"{_title(cell)}: {arm}: {why}"
+        for row in cell.rows:
+            if sentence := count_below_noise(row, cell):
+                yield "finding", f"{_title(cell)}: {sentence}"
+    if needed := [cell.needed_s for cell in report.cells if cell.needed_s is not None]:
+        least = f"a budget of {math.ceil(max(needed))}s is the least that can decide all"
+        yield "no verdict", f"too few blocks in {len(needed)} of the comparisons: {least}"
 
 
 def markdown(report: MatrixReport) -> str:
-    """One section a comparison."""
-    return "\n".join(verdicts.markdown(cell) for cell in report.cells)
+    """One table a comparison, as `render` shows them."""
+    parts = []
+    for cell in report.cells:
+        rows = [("", *HEADINGS), ("---",) * (len(HEADINGS) + 1), *_rows(cell)]
+        parts.append(f"### {_title(cell)}\n")
+        parts += [f"| {' | '.join(row)} |" for row in rows]
+        parts.append("")
+    parts += [f"- {label}: {text}" for label, text in _notes(report)]
+    return "\n".join(parts) + "\n"
 
 
 def html(report: MatrixReport) -> str:
@@ -203,6 +264,10 @@ def _figures(columns: Sequence[Column]) -> str:
             kinds = ", ".join(dict.fromkeys(str(figure.kind) for figure in found if figure))
             cells = "".join(f"<td>{escape(_shown(figure))}" for figure in found)
             rows += f"<tr><td>{escape(metrics.TITLES[name])} <small>{kinds}</small>{cells}"
+            nets = [column.net.get(name) for column in columns]
+            if any(nets):
+                cells = "".join(f"<td>{escape(_shown(net))}" for net in nets)
+                rows += f"<tr><td>&ensp;net of harness{cells}"
     return f"<table><tr><th>{head}{rows}</table>"
 
 

@@ -1,6 +1,6 @@
 """Memory over time as text with a plot, and as a chart for SVG."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from hakprof import units
 from hakprof.memory import Footprint, MemoryReport
@@ -15,7 +15,7 @@ def render(report: MemoryReport) -> str:
     parts = [
         [f"memory of {report.target.name} on {names}"],
         table(rows(report), (False, *(True for _ in report.footprints))),
-        terminal_chart.render(chart_of(report)) if any(_seen(report)) else [],
+        terminal_chart.render(charts_of(report)[0]) if any(_seen(report)) else [],
         labelled(list(_notes(report))),
     ]
     return "\n\n".join("\n".join(part) for part in parts if part) + "\n"
@@ -30,6 +30,7 @@ def rows(report: MemoryReport) -> list[tuple[str, ...]]:
         ("mean resident", *(_bytes(f, f.mean_bytes) for f in prints)),
         ("resident at exit", *(_bytes(f, f.last_bytes) for f in prints)),
         ("peak mapped", *(_bytes(f, f.mapped_bytes) for f in prints)),
+        ("mapped at exit", *(_bytes(f, f.last_mapped_bytes) for f in prints)),
         (
             "run",
             *(units.show_ns(f.sights[-1].at_s * NS_PER_S) if f.sights else "-" for f in prints),
@@ -48,19 +49,30 @@ def rows(report: MemoryReport) -> list[tuple[str, ...]]:
     return found
 
 
-def chart_of(report: MemoryReport) -> chart.Chart:
-    """Resident memory over time, a line an allocator."""
+def charts_of(report: MemoryReport) -> list[chart.Chart]:
+    """What is resident, mapped and given back over time, a line an allocator."""
+    seen = _seen(report)
+    resident = [(f.arm.name, [(s.at_s, s.resident_bytes) for s in f.sights]) for f in seen]
+    mapped = [(f.arm.name, [(s.at_s, s.mapped_bytes) for s in f.sights]) for f in seen]
+    back = [(f.arm.name, [(0.0, 0), *f.calls.returns]) for f in report.footprints if f.calls]
+    charts = [_chart(report, "resident", resident), _chart(report, "mapped", mapped)]
+    return charts + ([_chart(report, "given back, traced", back)] if back else [])
+
+
+def _chart(
+    report: MemoryReport, what: str, curves: Sequence[tuple[str, Sequence[tuple[float, int]]]]
+) -> chart.Chart:
+    """One quantity in bytes over the seconds of a run."""
+    lines = [
+        chart.Line(name, tuple(chart.Point(at_s * NS_PER_S, float(y)) for at_s, y in curve))
+        for name, curve in curves
+    ]
     return chart.Chart(
         report.target.name,
         chart.Axis("time", Unit.NS, from_zero=True),
-        chart.Axis("resident memory", Unit.BYTES, from_zero=True),
-        tuple(chart.Line(f.arm.name, tuple(_points(f))) for f in _seen(report)),
+        chart.Axis(f"{what} memory", Unit.BYTES, from_zero=True),
+        tuple(lines),
     )
-
-
-def _points(footprint: Footprint) -> Iterator[chart.Point]:
-    for sight in footprint.sights:
-        yield chart.Point(sight.at_s * NS_PER_S, float(sight.resident_bytes))
 
 
 def _seen(report: MemoryReport) -> list[Footprint]:
@@ -77,7 +89,10 @@ def _notes(report: MemoryReport) -> Iterator[tuple[str, str]]:
     if report.no_calls:
         yield "not traced", f"system calls: {report.no_calls}"
     else:
-        yield "traced", "a second run under strace, whose own time is in that of the calls"
+        yield (
+            "traced",
+            f"a second run by {report.traced_by}, whose own time is in that of the calls",
+        )
     for footprint in report.footprints:
         lazy = max((sight.lazy_bytes for sight in footprint.sights), default=0)
         if lazy:

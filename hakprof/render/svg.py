@@ -1,6 +1,6 @@
 """A chart as an SVG picture: one text without outside references, readable on light and dark."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from html import escape
 
 from hakprof.render.chart import Chart, Line, Point, Scale, scales
@@ -36,6 +36,22 @@ def render(chart: Chart) -> str:
         f'aria-label="{escape(chart.title)}"><style>{STYLE}</style>\n'
         + "\n".join(body)
         + "\n</svg>"
+    )
+
+
+def stacked(charts: Sequence[Chart]) -> str:
+    """Several charts below each other as one picture."""
+    if len(charts) == 1:
+        return render(charts[0])
+    inner = [
+        render(chart).replace("<svg ", f'<svg y="{i * HEIGHT}" height="{HEIGHT}" ', 1)
+        for i, chart in enumerate(charts)
+    ]
+    size = f"0 0 {WIDTH} {len(charts) * HEIGHT}"
+    name = escape(charts[0].title)
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{size}" role="img" '
+        f'aria-label="{name}">' + "\n".join(inner) + "</svg>"
     )
 
 

@@ -1,10 +1,12 @@
 """A sweep as text with a plot, and as a chart for SVG."""
 
+import math
 from collections.abc import Iterator
 
 from hakprof import units
+from hakprof.compare import ALPHA, Judgement
 from hakprof.model import Absent
-from hakprof.render import chart, terminal_chart
+from hakprof.render import chart, comparison, terminal_chart
 from hakprof.render.table import labelled, table
 from hakprof.report import Column
 from hakprof.scaling import Coefficient, ScalingLaw
@@ -29,6 +31,7 @@ def render(report: SweepReport) -> str:
     runs = min((c.runs for curve in report.curves for c in curve.points.values()), default=0)
     head = [f"{report.benchmark} on {names}", f"{runs} runs of each point, all interleaved"]
     parts = [head, *(part for metric in ROWS if (part := metric_table(report, *metric)))]
+    parts += [verdict_table(report), remote_table(report)]
     parts += [terminal_chart.render(chart_of(report)), labelled(list(_notes(report)))]
     return "\n\n".join("\n".join(part) for part in parts if part) + "\n"
 
@@ -41,6 +44,27 @@ def metric_table(report: SweepReport, metric: str, title: str) -> list[str]:
         rows.append((f"{value:,}", *cells))
     empty = all(cell == "-" for row in rows[1:] for cell in row[1:])
     return [] if empty else table(rows, (True, *(True for _ in report.curves)))
+
+
+def verdict_table(report: SweepReport) -> list[str]:
+    """Each curve against the first, point by point."""
+    base, *others = report.curves
+    if not any(curve.verdicts for curve in others):
+        return []
+    rows = [(f"against {base.allocator.name}", *(curve.allocator.name for curve in others))]
+    for value in report.axis.values:
+        said = (curve.verdicts.get(value) for curve in others)
+        rows.append((f"{value:,}", *(comparison.verdict(c) if c else "-" for c in said)))
+    return table(rows, (True, *(True for _ in others)))
+
+
+def remote_table(report: SweepReport) -> list[str]:
+    """Which share of the blocks is freed by another thread than allocated them."""
+    if not report.remote:
+        return []
+    rows = [("freed by another thread", report.axis.name)]
+    rows += [(units.show_percent(share), f"{value:,}") for value, share in report.remote.items()]
+    return table([(value, share) for share, value in rows], (True, True))
 
 
 def chart_of(report: SweepReport) -> chart.Chart:
@@ -85,6 +109,19 @@ def _cell(column: Column, metric: str) -> str:
 
 
 def _notes(report: SweepReport) -> Iterator[tuple[str, str]]:
+    yield from _scaling(report)
+    verdicts = [v for curve in report.curves for v in curve.verdicts.values()]
+    if verdicts:
+        yield "verdicts", "by time per op, all points together at 95 % (docs/statistics.md)"
+    if any(verdict.judgement is Judgement.UNDECIDED for verdict in verdicts):
+        least = math.ceil(math.log2(2 * len(verdicts) / ALPHA))
+        yield "", f"undecided: so many verdicts at once need {least} runs of each point at least"
+    if report.remote:
+        yield "freed by", "another thread: by a census, a short run of its own on glibc"
+    yield from _proofs(report)
+
+
+def _scaling(report: SweepReport) -> Iterator[tuple[str, str]]:
     for curve in report.curves:
         name = curve.allocator.name
         if curve.knee is not None:
@@ -94,6 +131,9 @@ def _notes(report: SweepReport) -> Iterator[tuple[str, str]]:
     if any(curve.law for curve in report.curves):
         flat = f"fitted over {report.cores} cores, beyond which perfect scaling is flat"
         yield "", f"{flat}; {LEGEND}"
+
+
+def _proofs(report: SweepReport) -> Iterator[tuple[str, str]]:
     for curve in report.curves:
         if points := doubtful(curve):
             where = ", ".join(map(str, points))

@@ -102,7 +102,7 @@ def _metric_rows(name: str, title: str, columns: Sequence[Column]) -> Iterator[t
 def calls(report: Report) -> list[str]:
     """What the census counted, for a program that reports no ops."""
     census = report.census
-    if census is None:
+    if census is None or report.target.is_benchmark:
         return []
     if census.problem:
         return labelled([("calls", f"unknown: {census.problem}")])

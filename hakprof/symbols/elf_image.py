@@ -1,7 +1,7 @@
 """The parts of an ELF file that addresses are translated with: segments, sections, build id.
 
 Broken files end in one InputError; no count or size of the file is believed before it is checked
-against the file's length. Layout: System V ABI, chapters 4 and 5; 64-bit files of either order.
+against the file's length. Layout: System V ABI, chapters 4 and 5.
 """
 
 import os
@@ -17,14 +17,30 @@ from hakprof.errors import InputError
 from hakprof.profile import Addresses
 
 ELF_HEADER_BYTES = 64
-CLASS_64 = 2
 PT_LOAD, PT_NOTE = 1, 4
 SHT_NOBITS = 8
 PF_X = 1
 NT_GNU_BUILD_ID = 3
 MAX_READ_BYTES = 1 << 29
-SECTION = "IIQQQQIIQQ"
-SEGMENT = "IIQQQQQQ"
+
+
+@dataclass(frozen=True, slots=True)
+class ElfClass:
+    """What lies where in files of 32 and of 64 bits, as struct's format characters."""
+
+    bits: int
+    tables: tuple[str, int]  # of segments and of sections: their offsets, and where these stand
+    counts_at: int  # size and number of segments, of sections, index of the section of names
+    section: str
+    segment: str
+    flags: int  # index in a segment's row; the rest of it has the same order in both
+
+
+CLASSES = {
+    1: ElfClass(32, ("II", 28), 42, "10I", "8I", 6),
+    2: ElfClass(64, ("QQ", 32), 54, "IIQQQQIIQQ", "IIQQQQQQ", 1),
+}
+"""EI_CLASS -> layout."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +72,7 @@ class ElfImage:
 
     path: Path
     prefix: Literal["<", ">"]
+    bits: int  # 32 or 64
     machine: int  # e_machine
     sections: tuple[Section, ...]
     segments: tuple[Segment, ...]
@@ -90,9 +107,7 @@ class ElfImage:
         """File offsets to addresses; an offset outside of all code stays as it is."""
         found = offsets.copy()
         for segment in sorted(self.segments, key=lambda s: s.executable):
-            inside = (offsets >= np.uint64(segment.offset)) & (
-                offsets < np.uint64(segment.offset + segment.size)
-            )
+            inside = offsets - np.uint64(segment.offset) < np.uint64(segment.size)
             found[inside] = offsets[inside] + np.uint64((segment.address - segment.offset) % 2**64)
         return found
 
@@ -100,9 +115,7 @@ class ElfImage:
         """The other way round."""
         found = addresses.copy()
         for segment in sorted(self.segments, key=lambda s: s.executable):
-            inside = (addresses >= np.uint64(segment.address)) & (
-                addresses < np.uint64(segment.address + segment.size)
-            )
+            inside = addresses - np.uint64(segment.address) < np.uint64(segment.size)
             moved = np.uint64((segment.offset - segment.address) % 2**64)
             found[inside] = addresses[inside] + moved
         return found
@@ -114,10 +127,10 @@ def open_image(path: Path) -> ElfImage:
         head = _read(path, 0, ELF_HEADER_BYTES)
         if head[:4] != b"\x7fELF":
             raise InputError(f"{path}: not an ELF file")
-        if head[4] != CLASS_64:
-            raise InputError(f"{path}: a 32-bit ELF file; only 64-bit ones are read")
+        if head[4] not in CLASSES:
+            raise InputError(f"{path}: broken ELF file (neither of 32 nor of 64 bits)")
         prefix: Literal["<", ">"] = "<" if head[5] == 1 else ">"
-        return _parse(path, prefix, head)
+        return _parse(path, prefix, CLASSES[head[4]], head)
     except (struct.error, IndexError) as error:
         raise InputError(f"{path}: broken ELF file ({error})") from error
 
@@ -137,26 +150,34 @@ def parse_build_id(notes: bytes, prefix: str) -> str:
 
 def _read(path: Path, offset: int, size: int) -> bytes:
     try:
-        with path.open("rb") as file:
-            there = os.fstat(file.fileno()).st_size
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            there = os.fstat(file).st_size
             if size > MAX_READ_BYTES or offset + size > there:
                 raise InputError(f"{path}: broken ELF file ({size} bytes at {offset} of {there})")
-            return os.pread(file.fileno(), size, offset)
+            return os.pread(file, size, offset)
+        finally:
+            os.close(file)
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror})") from error
+    except ValueError as error:  # a name with a zero byte
+        raise InputError(f"{str(path)!r} cannot be read ({error})") from error
 
 
-def _parse(path: Path, prefix: Literal["<", ">"], head: bytes) -> ElfImage:
+def _parse(path: Path, prefix: Literal["<", ">"], layout: ElfClass, head: bytes) -> ElfImage:
     machine = struct.unpack_from(prefix + "H", head, 18)[0]
-    segments_at, sections_at = struct.unpack_from(prefix + "QQ", head, 32)
+    words, tables_at = layout.tables
+    segments_at, sections_at = struct.unpack_from(prefix + words, head, tables_at)
     segment_size, segment_count, section_size, section_count, names_at = struct.unpack_from(
-        prefix + "5H", head, 54
+        prefix + "5H", head, layout.counts_at
     )
-    sections = _sections(path, prefix, (sections_at, section_size, section_count), names_at)
+    rows = _rows(path, prefix + layout.section, sections_at, section_size, section_count)
+    sections = _sections(path, rows, names_at)
     segments = []
     build_id = ""
-    for row in _rows(path, prefix + SEGMENT, segments_at, segment_size, segment_count):
-        kind, flags, offset, address, _, size = row[:6]
+    for row in _rows(path, prefix + layout.segment, segments_at, segment_size, segment_count):
+        flags = row[layout.flags]
+        kind, offset, address, _, size = (*row[: layout.flags], *row[layout.flags + 1 :])[:5]
         if kind == PT_LOAD:
             segments.append(Segment(address, offset, size, bool(flags & PF_X)))
         elif kind == PT_NOTE and not build_id:
@@ -165,7 +186,7 @@ def _parse(path: Path, prefix: Literal["<", ">"], head: bytes) -> ElfImage:
         note = next((s for s in sections if s.name == ".note.gnu.build-id"), None)
         if note is not None and note.type != SHT_NOBITS:
             build_id = parse_build_id(_read(path, note.offset, note.size), prefix)
-    return ElfImage(path, prefix, machine, tuple(sections), tuple(segments), build_id)
+    return ElfImage(path, prefix, layout.bits, machine, tuple(sections), tuple(segments), build_id)
 
 
 def _note_id(path: Path, prefix: str, offset: int, size: int) -> str:
@@ -175,8 +196,7 @@ def _note_id(path: Path, prefix: str, offset: int, size: int) -> str:
         return ""
 
 
-def _sections(path: Path, prefix: str, table: tuple[int, int, int], names_at: int) -> list[Section]:
-    rows = _rows(path, prefix + SECTION, *table)
+def _sections(path: Path, rows: list[tuple[int, ...]], names_at: int) -> list[Section]:
     if names_at >= len(rows):
         return []
     strings = rows[names_at]

@@ -10,12 +10,13 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from hakprof.errors import HakprofError, InputError
 from hakprof.process import Command, find_program, run
+from hakprof.symbols.demangle import readable
 from hakprof.symbols.elf_image import ElfImage
 
 LLVM_NAMES = ("llvm-symbolizer", *(f"llvm-symbolizer-{v}" for v in range(21, 11, -1)))
@@ -58,7 +59,16 @@ def inline_chains(image: ElfImage, addresses: Iterable[int], ask: Ask | None = N
         known.update(zip(part, ask(image.path, part), strict=True))
     if missing:
         _save(image.build_id, known)
-    return [known[address] for address in wanted]
+    return _readable([known[address] for address in wanted])
+
+
+def _readable(chains: Sequence[Chain]) -> list[Chain]:
+    """The same with readable function names."""
+    names = list({place.function for chain in chains for place in chain})
+    shown = dict(zip(names, readable(names), strict=True))
+    return [
+        tuple(replace(place, function=shown[place.function]) for place in chain) for chain in chains
+    ]
 
 
 def llvm_symbolizer() -> Path | None:

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from hakprof.errors import InputError
-from hakprof.profile import Addresses, Image, ImageKind, Ints, Profile
+from hakprof.profile import Addresses, Image, ImageKind, Ints, Profile, distinct
 from hakprof.symbols import special
+from hakprof.symbols.demangle import readable
 from hakprof.symbols.find import Located, locate
 from hakprof.symbols.table import FunctionTable, function_table
 
@@ -91,11 +92,14 @@ def _name_rows(
     found = table.find(addresses) if table else np.full(addresses.size, -1)
     library = image.path.rsplit("/", 1)[-1]
     result = np.empty(addresses.size, np.int64)
-    for one in np.unique(found):
-        if table is None or one < 0:
+    rows = distinct(found)
+    known = [table.function(int(one)) for one in rows if one >= 0] if table else []
+    names = iter(zip(known, readable(one.name for one in known), strict=True))
+    for one in rows:
+        if one < 0:
             named = Named("", library, index, 0, 0)
         else:
-            known = table.function(int(one))
-            named = Named(known.name, library, index, known.start, known.size)
+            function, name = next(names)
+            named = Named(name, library, index, function.start, function.size)
         result[found == one] = functions.setdefault(named, len(functions))
     return result

@@ -27,7 +27,7 @@ def kernel_table(build_id: str) -> FunctionTable:
     if build_id and running and running != build_id:
         raise InputError("recorded under another kernel: its functions have no names here")
     try:
-        columns = _kallsyms(KALLSYMS.read_bytes())
+        columns = parse_kallsyms(KALLSYMS.read_bytes())
     except OSError as error:
         raise InputError(f"{KALLSYMS} cannot be read ({error.strerror})") from error
     if not columns.start.any():
@@ -38,7 +38,7 @@ def kernel_table(build_id: str) -> FunctionTable:
     return FunctionTable(columns)
 
 
-def _kallsyms(text: bytes) -> Columns:
+def parse_kallsyms(text: bytes) -> Columns:
     """Lines `ffffffff81000000 T name`, maybe with a tab and a module, as columns."""
     raw = np.frombuffer(text, np.uint8)
     starts = np.concatenate((np.zeros(1, np.int64), np.flatnonzero(raw == ord("\n")) + 1))
@@ -85,6 +85,11 @@ def jit_table(image: Image, folder: Path = Path("/tmp")) -> FunctionTable:  # no
             f"process {image.pid} ran code that no file holds and left no {path}",
             advice="start a JIT compiler with its perf support, e.g. node --perf-basic-prof",
         ) from error
+    return parse_jit_map(data)
+
+
+def parse_jit_map(data: bytes) -> FunctionTable:
+    """Lines `start size name` in hexadecimal; what is no such line is passed over."""
     functions = [
         Function(match[3].decode("utf-8", "backslashreplace"), int(match[1], 16), int(match[2], 16))
         for match in JIT_LINE.finditer(data)

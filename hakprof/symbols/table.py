@@ -14,16 +14,13 @@ from hakprof.errors import InputError
 from hakprof.profile import Addresses, Ints
 from hakprof.symbols.elf_image import SHT_NOBITS, ElfImage, Section, c_string
 
-SYMBOL = np.dtype(
-    [
-        ("name", "u4"),
-        ("info", "u1"),
-        ("other", "u1"),
-        ("section", "u2"),
-        ("address", "u8"),
-        ("size", "u8"),
-    ]
-)
+_INFO = [("info", "u1"), ("other", "u1"), ("section", "u2")]
+SYMBOL = {
+    32: np.dtype([("name", "u4"), ("address", "u4"), ("size", "u4"), *_INFO]),
+    64: np.dtype([("name", "u4"), *_INFO, ("address", "u8"), ("size", "u8")]),
+}
+"""Bits of the file -> a row of a symbol table."""
+
 CODE_TYPES = (2, 10)  # STT_FUNC, STT_GNU_IFUNC
 BIND_WEAK = 2
 RANK_OF_BINDING = (3, 1, 2)  # local, global, weak
@@ -35,11 +32,16 @@ KNOWN = frozenset(
 NESTING = 8
 """How many functions that begin later may end before the one that covers an address."""
 
-PLT_SECTIONS = {62: (".plt.sec", 0), 183: (".plt", 32)}
+PLT_SECTIONS = {3: (".plt.sec", 0), 62: (".plt.sec", 0), 183: (".plt", 32)}
 """e_machine -> section of the stubs, and bytes before the first; 16 bytes a stub."""
 
 PLT_STUB_BYTES = 16
-RELOCATION = np.dtype([("offset", "u8"), ("info", "u8"), ("addend", "i8")])
+RELOCATIONS = {
+    32: (".rel.plt", np.dtype([("offset", "u4"), ("info", "u4")]), 8),
+    64: (".rela.plt", np.dtype([("offset", "u8"), ("info", "u8"), ("addend", "i8")]), 32),
+}
+"""Bits of the file -> section of the stubs' relocations, a row, by what `info` holds the symbol."""
+
 SymbolRows = np.ndarray[tuple[int], np.dtype[np.void]]
 
 
@@ -164,8 +166,8 @@ def _symbols(image: ElfImage) -> tuple[SymbolRows, bytes]:
     """Code symbols, and the names that they point into."""
     section = _symbol_section(image)
     if section is None:
-        return np.empty(0, SYMBOL), b""
-    symbols = _rows(image, section, SYMBOL)
+        return np.empty(0, SYMBOL[image.bits]), b""
+    symbols = _rows(image, section, SYMBOL[image.bits])
     code = np.isin(symbols["info"] & 15, CODE_TYPES) & (symbols["section"] != 0)
     return symbols[code], _strings(image, section)
 
@@ -201,18 +203,19 @@ def _unwanted(name: str, rank: int) -> int:
 def _plt_stubs(image: ElfImage) -> tuple[Addresses, Ints, bytes]:
     """Starts of `malloc@plt` and the like, their names, and what these point into.
 
-    Stub i belongs to relocation i of .rela.plt.
+    Stub i belongs to relocation i.
     """
     by_name = image.by_name
     name, skip = PLT_SECTIONS.get(image.machine, ("", 0))
     plt = by_name.get(name)
     if plt is None and image.machine in PLT_SECTIONS:
         plt, skip = by_name.get(".plt"), max(skip, PLT_STUB_BYTES)
-    relocations, symbols = by_name.get(".rela.plt"), by_name.get(".dynsym")
+    section, row, shift = RELOCATIONS[image.bits]
+    relocations, symbols = by_name.get(section), by_name.get(".dynsym")
     if plt is None or relocations is None or symbols is None:
         return np.empty(0, np.uint64), np.empty(0, np.int64), b""
-    index = (_rows(image, relocations, RELOCATION)["info"] >> np.uint64(32)).astype(np.int64)
-    table = _rows(image, symbols, SYMBOL)
+    index = (_rows(image, relocations, row)["info"].astype(np.int64) >> shift) & 0xFFFFFFFF
+    table = _rows(image, symbols, SYMBOL[image.bits])
     # Wraps as addresses do: a broken file may claim any address.
     first = np.uint64((plt.address + skip) % (1 << 64))
     starts = first + np.uint64(PLT_STUB_BYTES) * np.arange(index.size, dtype=np.uint64)

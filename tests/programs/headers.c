@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BLOCKS = 64, LARGEST = 80000, HAS_CLASS = 65535, COLUMNS = 3 };
+enum { BLOCKS = 64, LARGEST = 80000, HAS_CLASS = 61439, COLUMNS = 3 };
 
 static unsigned char *make(size_t kind, size_t size) {
     switch (kind) {
