@@ -156,6 +156,11 @@ class Order:
         """Mask of a header word's type and size."""
         return np.uint64(0xFFFF0000FFFFFFFF if self.little else 0xFFFFFFFF0000FFFF)
 
+    @property
+    def never_in_header(self) -> np.uint64:
+        """Bits of a word that are set in no header: of a type from 128 up, of an uneven size."""
+        return np.uint64(0x00070000FFFFFF80 if self.little else 0xFFFFFF8000000007)
+
     def types(self, headers: Words) -> Words:
         """Record types of header words."""
         return self.first_halves(headers)

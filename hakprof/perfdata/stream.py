@@ -1,10 +1,9 @@
 """The data section as blocks of whole records, and where each record starts.
 
 Records lie one behind the other, each with its size in its header: a chain that can only be
-followed one by one, half a microsecond each in Python. `record_starts` follows some thousand
-links at once: it guesses a record start every 8 KiB, walks all stretches in step, and
-accepts a stretch only if the one before it ends exactly where it starts. What was guessed wrong is
-walked one by one, so the answer never depends on a guess.
+followed one by one, half a microsecond each in Python. `record_starts` finds all words that may be
+a header at once, and accepts one only if the record before it, accepted itself, ends exactly there.
+What looks otherwise is walked one by one, so the answer never depends on what looks likely.
 """
 
 import os
@@ -19,7 +18,6 @@ from numpy.typing import NDArray
 from hakprof.errors import InputError
 from hakprof.perfdata.header import Header
 from hakprof.perfdata.layout import Feature, Order, Record, Words
-from hakprof.profile import distinct
 
 Starts = NDArray[np.int64]
 
@@ -29,20 +27,12 @@ BLOCK_BYTES = 1 << 20
 KEPT_BYTES = 8 * BLOCK_BYTES
 """What is made of one block fits into this."""
 
-STRETCH_WORDS = 1024
-STEPS = 16
-"""How often stretches go on before anybody looks whether they are at their ends."""
-
-GUESS_WINDOW = 64
-"""Words searched for a record start in each stretch; longer records are walked one by one."""
-
 LONG_RUN = 256
 """So many records of one size in a row let expect more of them."""
 
-PATIENCE = 16
-"""After so many shorter runs, sizes vary: the rest of the block is walked in stretches."""
+PATIENCE = 4
+"""After so many shorter runs, sizes vary, and the rest of the block is not looked at in runs."""
 
-MAX_TYPE = 128
 MAX_RECORD_BYTES = 1 << 16
 MAX_PLAIN_BYTES = 256 << 20
 MAX_EXPANSION = 4096
@@ -70,13 +60,13 @@ def blocks(file: BinaryIO, header: Header) -> Iterator[Block]:
     if Feature.COMPRESSED in header.features:
         yield from _compressed_blocks(file, header)
         return
-    one_by_one = Feature.AUXTRACE in header.features
+    has_trace = Feature.AUXTRACE in header.features
     at, end = header.data_offset, header.data_offset + header.data_size
     buffer = memoryview(bytearray(min(BLOCK_BYTES, header.data_size)))
     while at < end:
         data = buffer[: os.preadv(file.fileno(), [buffer[: end - at]], at)]
         words = header.order.words(data)
-        starts, used = record_starts(words, header.order, one_by_one=one_by_one)
+        starts, used = record_starts(words, header.order, has_trace=has_trace)
         if used == 0:
             raise InputError(f"truncated: the record at byte {at} goes beyond the end of the data")
         yield _block(words, starts, header.order)
@@ -92,19 +82,19 @@ def _reuse_memory() -> None:
     np.empty(KEPT_BYTES, np.uint8)
 
 
-def record_starts(words: Words, order: Order, *, one_by_one: bool = False) -> tuple[Starts, int]:
+def record_starts(words: Words, order: Order, *, has_trace: bool = False) -> tuple[Starts, int]:
     """Word index of each whole record, and the number of words they take."""
     if words.size == 0:
         return np.empty(0, np.int64), 0
     parts: list[Starts] = []
     at = 0
-    patience = 0 if one_by_one else PATIENCE
+    patience = 0 if has_trace else PATIENCE
     while at < words.size and patience:
         run, at = _run(words, order, at)
         parts.append(run)
         patience = patience - 1 if run.size < LONG_RUN else PATIENCE
     if at < words.size:
-        rest, used = _any_sizes(words[at:], order, one_by_one=one_by_one)
+        rest, used = _any_sizes(words[at:], order)
         parts += [part + at for part in rest]
         at += used
     starts = np.concatenate(parts)
@@ -144,105 +134,46 @@ def _run(words: Words, order: Order, at: int) -> tuple[Starts, int]:
     return at + step * np.arange(count), at + step * count
 
 
-def _any_sizes(words: Words, order: Order, *, one_by_one: bool) -> tuple[list[Starts], int]:
+def _any_sizes(words: Words, order: Order) -> tuple[list[Starts], int]:
     """Records of any sizes, in parts, and where the last one ends: maybe behind the words."""
-    stretches = _Stretches(words, order, one_by_one=one_by_one)
+    likely = _likely_headers(words, order)
+    ends = likely + order.steps(words[likely])
+    breaks = np.append(np.flatnonzero(ends[:-1] != likely[1:]), likely.size - 1)
+    plain: memoryview[int] = words.data  # gives Python's integers, ten times faster than NumPy's
     parts: list[Starts] = []
     at = 0
     while at < words.size:
-        verified = stretches.from_start(at)
-        if verified is None:
-            part, at = _walk(words, order, at, stretches.starts_set)
+        first = int(np.searchsorted(likely, at))
+        if first < likely.size and likely[first] == at:
+            last = int(breaks[np.searchsorted(breaks, first)])
+            parts.append(likely[first : last + 1])
+            at = int(ends[last])
         else:
-            part, at = verified
-        parts.append(part)
+            stop = int(likely[first]) if first < likely.size else words.size
+            part, at = _walk(plain, order, at, stop)
+            parts.append(part)
     return parts, at
 
 
-class _Stretches:
-    """Guessed record starts, one every STRETCH_WORDS, and what follows from each."""
-
-    def __init__(self, words: Words, order: Order, *, one_by_one: bool) -> None:
-        guesses = np.empty(0, np.int64) if one_by_one else _guess(words, order)
-        self.starts_set = {int(start): i for i, start in enumerate(guesses)}
-        self._starts = guesses
-        limits = np.append(guesses[1:], words.size)
-        trail, self._exits = _walk_in_step(words, order, guesses, limits)
-        inside = trail < limits
-        self._counts = np.concatenate(([0], np.cumsum(inside.sum(axis=0))))
-        self._visited = trail.T[inside.T]
-        wrong = self._exits[:-1] != guesses[1:] if guesses.size else np.empty(0, bool)
-        self._breaks = np.append(np.flatnonzero(wrong), guesses.size - 1)
-
-    def from_start(self, at: int) -> tuple[Starts, int] | None:
-        """Records from `at` on to the next wrong guess, and where they end; None if no guess."""
-        first = self.starts_set.get(at)
-        if first is None:
-            return None
-        last = int(self._breaks[np.searchsorted(self._breaks, first)])
-        end = int(self._exits[last])
-        visited = self._visited[self._counts[first] : self._counts[last + 1]]
-        if end < 0:
-            raise _zero_size(int(visited[-1]))
-        return visited, end
+def _likely_headers(words: Words, order: Order) -> Starts:
+    """Where a word could be a record's header, but for those that raw trace data follows."""
+    spots = np.flatnonzero(words & order.never_in_header == 0)
+    headers = words[spots]
+    found: Starts = spots[(order.steps(headers) > 0) & (order.types(headers) != Record.AUXTRACE)]
+    return found
 
 
-def _guess(words: Words, order: Order) -> Starts:
-    """A likely record start in each stretch: a header that leads to another header."""
-    whole = words.size // STRETCH_WORDS
-    windows = words[: whole * STRETCH_WORDS].reshape(whole, STRETCH_WORDS)[:, :GUESS_WINDOW]
-    stretch, place = np.nonzero(_plausible(windows, order))
-    spots = stretch * STRETCH_WORDS + place
-    targets = spots + order.steps(words[spots])
-    good = targets < words.size
-    good[good] = _plausible(words[targets[good]], order)
-    _, first = np.unique(stretch[good], return_index=True)
-    return distinct(np.append(spots[good][first], 0))
-
-
-def _plausible(headers: Words, order: Order) -> NDArray[np.bool_]:
-    """Whether a word could be a record's header."""
-    kind, size = order.types(headers), order.sizes(headers)
-    plausible: NDArray[np.bool_] = (kind > 0) & (kind < MAX_TYPE) & (size >= MIN_RECORD_BYTES)
-    plausible &= size & np.uint64(7) == 0
-    return plausible
-
-
-def _walk_in_step(
-    words: Words, order: Order, starts: Starts, limits: Starts
-) -> tuple[Starts, Starts]:
-    """(positions [steps, stretches], exits): -1 as exit where a record claims no size.
-
-    All stretches take the same number of steps: what lies behind a stretch's limit means nothing.
-    """
-    following = np.arange(words.size + 1)
-    following[:-1] += order.steps(words)
-    np.minimum(following, words.size, out=following)
-    trail = [starts]
-    at = starts
-    while ((at < limits) & (following[at] != at)).any():
-        for _ in range(STEPS):
-            at = following[at]
-            trail.append(at)
-    positions = np.array(trail)
-    steps = (positions < limits).sum(axis=0)
-    stuck = steps == len(trail)
-    exits = positions[np.where(stuck, 0, steps), np.arange(starts.size)]
-    return positions, np.where(stuck, -1, exits)
-
-
-def _walk(words: Words, order: Order, at: int, stops: dict[int, int]) -> tuple[Starts, int]:
-    """Follow the chain one by one from `at` to a guessed start or the end."""
+def _walk(words: "memoryview[int]", order: Order, at: int, stop: int) -> tuple[Starts, int]:
+    """Follow the chain one by one from `at` until it reaches `stop`; where it ends."""
     found: list[int] = []
-    plain: memoryview[int] = words.data  # gives Python's integers, ten times faster than NumPy's
-    while at < words.size and (not found or at not in stops):
+    while at < stop:
         found.append(at)
-        kind, size = order.type_and_size(plain[at])
+        kind, size = order.type_and_size(words[at])
         step = size >> 3
         if step == 0:
             raise _zero_size(at)
-        if kind == Record.AUXTRACE and 1 < step <= words.size - at:
-            step += (plain[at + 1] + 7) >> 3  # raw trace data follows the record
+        if kind == Record.AUXTRACE and 1 < step <= len(words) - at:
+            step += (words[at + 1] + 7) >> 3  # raw trace data follows the record
         at += step
     return np.array(found, np.int64), at
 
