@@ -161,7 +161,7 @@ static HK_NOINLINE void *alloc_beyond_classes(size_t size, struct hk_site site) 
 }
 
 /* Beyond the classes in steps of 16, which are the first test of malloc. */
-static HK_NOINLINE void *alloc_coarse(size_t size, struct hk_site site) {
+static HK_HOT HK_NOINLINE void *alloc_coarse(size_t size, struct hk_site site) {
     return HK_LIKELY(size <= HK_SMALL_MAX - BLOCK_OVERHEAD)
                ? alloc_of_class(hk_class_coarse(size + BLOCK_OVERHEAD), size)
                : alloc_beyond_classes(size, site);
@@ -203,7 +203,7 @@ HK_INLINE void *alloc(size_t size, struct hk_site site) {
 #define HERE hk_site_of(__builtin_return_address(0))
 
 /* Not by alloc: the site must not be fetched on the fast path. */
-HK_EXPORT void *malloc(size_t size) {
+HK_HOT HK_EXPORT void *malloc(size_t size) {
     void *block = alloc_fast(size);
     return HK_LIKELY(block != NULL) ? block : alloc_slow(size, HERE);
 }
@@ -284,7 +284,7 @@ HK_INLINE void release(void *block) {
     hk_on_free_tls_sll(hk_cache_own_block(), code);
 }
 
-HK_EXPORT void free(void *block) {
+HK_HOT HK_EXPORT void free(void *block) {
     release(block);
 }
 
