@@ -16,7 +16,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,7 +26,7 @@ from hakprof.model import Exit, ExitKind
 from hakprof.preload import preloadable
 
 CAPTURE_LIMIT_BYTES = 1 << 20
-"""What is kept of each stream (the end of it); the rest is read and thrown away."""
+"""What is kept of each stream (the end of it) if a command says nothing else."""
 
 PIPE_LIMIT_BYTES = 32 << 20
 """The same of each pipe: a tree of many processes writes some kilobytes for each of them."""
@@ -70,6 +70,7 @@ class Command:
     where only the wrapper is told"""
     merge_output: bool = False
     inherit_output: bool = False
+    keep_bytes: int = CAPTURE_LIMIT_BYTES  # of the end of each stream; the rest is thrown away
     stdin: int | None = None  # None: /dev/null
     pass_fds: Sequence[int] = ()  # descriptors of the caller's own that the child keeps
 
@@ -140,11 +141,11 @@ def run(command: Command, beside: Beside = contextlib.nullcontext) -> Outcome:
         raise
     finally:
         _close(writers.values())
-    streams = dict(readers)
+    streams = {name: _Stream(fd, PIPE_LIMIT_BYTES) for name, fd in readers.items()}
     if child.stdout is not None:
-        streams["stdout"] = child.stdout.fileno()
+        streams["stdout"] = _Stream(child.stdout.fileno(), command.keep_bytes)
     if child.stderr is not None:
-        streams["stderr"] = child.stderr.fileno()
+        streams["stderr"] = _Stream(child.stderr.fileno(), command.keep_bytes)
     try:
         with beside(child.pid):
             outcome = _collect(child, streams, started_ns, command.timeout_s)
@@ -225,19 +226,38 @@ def _pinned(cpus: frozenset[int] | None) -> Iterator[None]:
         os.sched_setaffinity(0, before)
 
 
+@dataclass(slots=True)
+class _Stream:
+    """What a child writes, and the end of it that is kept."""
+
+    descriptor: int
+    limit: int
+    kept: bytearray = field(default_factory=bytearray)
+
+    def read_some(self) -> bool:
+        """Append what is there; False at the end of the stream or when nothing is there."""
+        try:
+            data = os.read(self.descriptor, 1 << 16)
+        except BlockingIOError:
+            return False
+        self.kept += data
+        if len(self.kept) > 2 * self.limit:
+            del self.kept[: -self.limit]
+        return bool(data)
+
+
 def _collect(
     child: subprocess.Popen[bytes],
-    streams: Mapping[str, int],
+    streams: Mapping[str, _Stream],
     started_ns: int,
     timeout_s: float | None,
 ) -> Outcome:
-    kept = {name: bytearray() for name in streams}
     deadline = None if timeout_s is None else time.monotonic() + timeout_s
     timed_out = False
     try:
         pidfd = os.pidfd_open(child.pid)
         try:
-            timed_out = _drain(streams, kept, pidfd, deadline)
+            timed_out = _drain(streams.values(), pidfd, deadline)
         finally:
             os.close(pidfd)
     except BaseException:
@@ -248,6 +268,7 @@ def _collect(
         _kill_group(child.pid)
     _, status, usage = os.wait4(child.pid, 0)
     child.returncode = os.waitstatus_to_exitcode(status)
+    kept = {name: bytes(stream.kept) for name, stream in streams.items()}
     return Outcome(
         exit=Exit(ExitKind.TIMEOUT, signal.SIGKILL) if timed_out else _exit(child.returncode),
         pid=child.pid,
@@ -259,9 +280,9 @@ def _collect(
         major_faults=usage.ru_majflt,
         voluntary_switches=usage.ru_nvcsw,
         involuntary_switches=usage.ru_nivcsw,
-        stdout=bytes(kept.pop("stdout", b"")),
-        stderr=bytes(kept.pop("stderr", b"")),
-        pipes={name: bytes(data) for name, data in kept.items()},
+        stdout=kept.pop("stdout", b""),
+        stderr=kept.pop("stderr", b""),
+        pipes=kept,
     )
 
 
@@ -287,47 +308,32 @@ def _accounted(command: Command, outcome: Outcome) -> Outcome:
     return dataclasses.replace(outcome, **{name: account[name] for name in _ACCOUNTED})
 
 
-def _drain(
-    streams: Mapping[str, int], kept: dict[str, bytearray], pidfd: int, deadline: float | None
-) -> bool:
+def _drain(streams: Collection[_Stream], pidfd: int, deadline: float | None) -> bool:
     """Read all streams until the child has ended; True if the deadline came first.
 
     A daemon that the child leaves behind may hold a stream open for ever: once the child has
     ended, what is already in the pipes is read and no more is waited for.
     """
     with selectors.DefaultSelector() as selector:
-        selector.register(pidfd, selectors.EVENT_READ, "")
-        for name, descriptor in streams.items():
-            os.set_blocking(descriptor, False)
-            selector.register(descriptor, selectors.EVENT_READ, name)
+        selector.register(pidfd, selectors.EVENT_READ)
+        for stream in streams:
+            os.set_blocking(stream.descriptor, False)
+            selector.register(stream.descriptor, selectors.EVENT_READ, stream)
         while True:
             left = None if deadline is None else deadline - time.monotonic()
             if left is not None and left <= 0:
                 return True
             ended = False
             for key, _ in selector.select(left):
-                if key.data == "":
+                if key.data is None:
                     ended = True
-                elif not _read_some(key.data, key.fd, kept[key.data]):
+                elif not key.data.read_some():
                     selector.unregister(key.fd)
             if ended:
-                for name, descriptor in streams.items():
-                    while _read_some(name, descriptor, kept[name]):
+                for stream in streams:
+                    while stream.read_some():
                         pass
                 return False
-
-
-def _read_some(name: str, descriptor: int, kept: bytearray) -> bool:
-    """Append what is there; False at the end of the stream or when nothing is there."""
-    limit = CAPTURE_LIMIT_BYTES if name in {"stdout", "stderr"} else PIPE_LIMIT_BYTES
-    try:
-        data = os.read(descriptor, 1 << 16)
-    except BlockingIOError:
-        return False
-    kept += data
-    if len(kept) > 2 * limit:
-        del kept[:-limit]
-    return bool(data)
 
 
 def _kill_group(pid: int) -> None:

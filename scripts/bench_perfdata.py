@@ -14,7 +14,8 @@ by function) read the same files, interleaved, each in a process of its own.
           so that perf's symbol tables count as its start
 
 Lines: distinct addresses of a library are asked for with the calls inlined there, of
-llvm-symbolizer, of addr2line, and of hakprof without and with its memory of earlier answers.
+llvm-symbolizer, of addr2line, and of hakprof without and with its memory of earlier answers, as a
+whole process and from when its modules are loaded.
 
 Medians over rounds; ratios with their 95 % interval over the rounds.
 """
@@ -75,12 +76,14 @@ sys.stderr.write(f"{time.perf_counter() - loaded} {int(profile.samples.sum())}\\
 """
 
 LINES = """
-import sys
+import sys, time
 from pathlib import Path
 from hakprof.symbols.elf_image import open_image
 from hakprof.symbols.lines import inline_chains
+loaded = time.perf_counter()
 for chain in inline_chains(open_image(Path(sys.argv[1])), [int(line, 16) for line in sys.stdin]):
     print(*chain)
+sys.stderr.write(f"{time.perf_counter() - loaded}\\n")
 """
 
 FORMS: Mapping[str, Sequence[str]] = {
@@ -161,10 +164,13 @@ def compare_symbolisers(folder: Path) -> None:
     commands = {name: words for name, words in commands.items() if shutil.which(words[0])}
     os.environ["XDG_CACHE_HOME"] = str(cache)
     times: Times = {name: [] for name in commands}
+    work: Times = {name: [] for name in commands}
     for _ in range(ROUNDS):
         shutil.rmtree(cache, ignore_errors=True)
         for name, command in commands.items():
-            times[name].append(run(command, questions)[0])
+            seconds, _, said = run(command, questions)
+            times[name].append(seconds)
+            work[name].append(float(said) if command is ours else seconds)
     size = library.stat().st_size / 1e6
     say(f"lines and inlined calls of {ADDRESSES:,} addresses of {library.name}, {size:.0f} MB")
     for name, seconds in times.items():
@@ -173,6 +179,7 @@ def compare_symbolisers(folder: Path) -> None:
         for mine in ("hakprof, first time", "hakprof, again"):
             if name in times:
                 say_ratio(name, times[name], times[mine], mine)
+                say_ratio(name, times[name], work[mine], f"{mine}, work")
 
 
 def debugged_library() -> Path:

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from hakprof import process
 from hakprof.errors import InputError
 from hakprof.hotspots.disassemble import disassemble
 from hakprof.model import Kind
@@ -151,6 +152,23 @@ def test_our_own_dwarf_reader_agrees_with_llvm(
     assert CHAIN in [[place.function for place in chain] for chain in ours]
     wanted = SOURCE.splitlines().index("    for (int i = 0; i < 10; i++) y += i * x;") + 1
     assert any(chain and chain[0].line == wanted for chain in ours)
+
+
+def test_a_large_answer_takes_one_reading_of_the_debug_information(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if lines.llvm_symbolizer() is None:
+        pytest.skip("llvm-symbolizer is not installed")
+    image = open_image(build(tmp_path, "-g"))
+    start, size = _function(function_table(image), "outer")
+    addresses = [start + i % size for i in range(8000)]
+    started = []
+    monkeypatch.setattr(lines, "run", lambda one: (started.append(one), process.run(one))[1])
+    chains = lines.ask_llvm(image.path, addresses)
+    assert len(started) == 1
+    monkeypatch.setattr(lines, "ANSWER_LIMIT_BYTES", 100_000)
+    assert lines.ask_llvm(image.path, addresses) == chains  # in parts that fit
+    assert len(started) > 4
 
 
 def test_answers_are_remembered_by_build_id(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,10 @@ from hakprof.symbols.demangle import readable
 from hakprof.symbols.elf_image import ElfImage
 
 LLVM_NAMES = ("llvm-symbolizer", *(f"llvm-symbolizer-{v}" for v in range(21, 11, -1)))
-BATCH = 2000
-"""Addresses asked for at once; an answer must stay below what `process` keeps of a stream."""
+BATCH = 50_000
+"""Addresses asked for at once: each question costs reading the debug information anew."""
+
+ANSWER_LIMIT_BYTES = 64 << 20
 
 TIMEOUT_S = 120.0
 CACHE_VERSION = 1
@@ -65,9 +68,15 @@ def inline_chains(image: ElfImage, addresses: Iterable[int], ask: Ask | None = N
 def _readable(chains: Sequence[Chain]) -> list[Chain]:
     """The same with readable function names."""
     names = list({place.function for chain in chains for place in chain})
-    shown = dict(zip(names, readable(names), strict=True))
+    shown = {a: b for a, b in zip(names, readable(names), strict=True) if a != b}
+    if not shown:
+        return list(chains)
     return [
-        tuple(replace(place, function=shown[place.function]) for place in chain) for chain in chains
+        tuple(
+            replace(place, function=shown[place.function]) if place.function in shown else place
+            for place in chain
+        )
+        for chain in chains
     ]
 
 
@@ -97,10 +106,14 @@ def _ask(
     with tempfile.TemporaryFile() as questions:
         questions.write("".join(f"{address:#x}\n" for address in addresses).encode())
         questions.seek(0)
-        outcome = run(Command(argv, stdin=questions.fileno(), timeout_s=TIMEOUT_S))
+        outcome = run(
+            Command(
+                argv, stdin=questions.fileno(), timeout_s=TIMEOUT_S, keep_bytes=ANSWER_LIMIT_BYTES
+            )
+        )
     lines = outcome.stdout.splitlines()
     if outcome.exit.ok and len(lines) != len(addresses) and len(addresses) > 1:
-        half = len(addresses) // 2  # more than `process` keeps of a stream
+        half = len(addresses) // 2  # more than is kept of an answer
         return _ask(argv, addresses[:half], parse) + _ask(argv, addresses[half:], parse)
     if not outcome.exit.ok or len(lines) != len(addresses):
         last = outcome.stderr.decode(errors="replace").strip().splitlines()[-1:]
@@ -109,7 +122,7 @@ def _ask(
             f"{outcome.exit.kind} {outcome.exit.number} {' '.join(last)}".rstrip()
         )
     try:
-        return [parse(json.loads(line)) for line in lines]
+        return [parse(answer) for answer in json.loads(b"[" + b",".join(lines) + b"]")]
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{Path(argv[0]).name} answered nonsense ({error})") from error
 
@@ -119,9 +132,11 @@ def _llvm_chain(answer: Any) -> Chain:  # noqa: ANN401 - JSON
     if not any(row["Line"] for row in rows):
         return ()  # only the name of a symbol, which we know better
     return tuple(
-        Place(row["FunctionName"], os.path.normpath(row["FileName"]), int(row["Line"]))
-        for row in rows
+        Place(row["FunctionName"], _normal(row["FileName"]), int(row["Line"])) for row in rows
     )
+
+
+_normal = lru_cache(maxsize=4096)(os.path.normpath)  # the same files again and again
 
 
 def _own_chain(answer: Any) -> Chain:  # noqa: ANN401 - JSON
@@ -164,7 +179,8 @@ def _save(build_id: str, chains: dict[int, Chain]) -> None:
     try:
         cache_folder().mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile("w", dir=cache_folder(), delete=False) as file:
-            json.dump({"version": CACHE_VERSION, "places": rows, "chains": stored}, file)
+            # Not json.dump, which goes through Python for each number.
+            file.write(json.dumps({"version": CACHE_VERSION, "places": rows, "chains": stored}))
         Path(file.name).replace(cache_folder() / f"{build_id}.json")
     except OSError:
         return  # a cache that cannot be written costs time, nothing else
