@@ -70,9 +70,7 @@ static struct hk_magazine *pop(struct hk_central *central) {
     struct hk_magazine *magazine = central->batches;
     if (magazine) {
         central->batches = magazine->next;
-        if (--central->batch_count < central->least_batches) {
-            central->least_batches = central->batch_count;
-        }
+        hk_count_batch_taken(central);
     }
     return magazine;
 }

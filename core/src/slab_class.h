@@ -100,6 +100,13 @@ HK_INLINE unsigned hk_carve(const struct hk_central *central, struct hk_slab *sl
     return blocks;
 }
 
+/* Counts a batch that was taken off the class's stack. */
+HK_INLINE void hk_count_batch_taken(struct hk_central *central) {
+    if (--central->batch_count < central->least_batches) {
+        central->least_batches = central->batch_count;
+    }
+}
+
 /* Counts a block that came back. True: it was the last one in use. */
 HK_INLINE bool hk_count_return(struct hk_slab *slab) {
     if (slab->owner == (const void *)hk_thread_pointer()) {

@@ -43,9 +43,7 @@ static void *take_batch(struct hk_central *central) {
     if (batch) {
         central->batches = next_batch(batch);
         hk_secure_batch_taken(batch);
-        if (--central->batch_count < central->least_batches) {
-            central->least_batches = central->batch_count;
-        }
+        hk_count_batch_taken(central);
     }
     return batch;
 }
