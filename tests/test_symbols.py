@@ -137,15 +137,16 @@ CHAIN = ["leaf", "middle", "outer"]
 @pytest.mark.parametrize("compiler", ["gcc", "clang"])
 @pytest.mark.parametrize("version", [4, 5])
 @pytest.mark.parametrize("pie", ["-pie", "-no-pie"])
-def test_our_own_dwarf_reader_agrees_with_llvm(
-    tmp_path: Path, compiler: str, version: int, pie: str
+@pytest.mark.parametrize("ask", [lines.ask_dwarf, lines.ask_addr2line])
+def test_those_who_know_lines_agree(
+    tmp_path: Path, ask: lines.Ask, compiler: str, version: int, pie: str
 ) -> None:
     if lines.llvm_symbolizer() is None:
         pytest.skip("llvm-symbolizer is not installed")
     image = open_image(build(tmp_path, f"-gdwarf-{version}", pie, compiler=compiler))
     start, size = _function(function_table(image), "outer")
     addresses = range(start, start + size)
-    ours = lines.inline_chains(image, addresses, lines.ask_dwarf)
+    ours = lines.inline_chains(image, addresses, ask)
     shutil.rmtree(lines.cache_folder())
     theirs = lines.inline_chains(image, addresses, lines.ask_llvm)
     assert sum(a == b for a, b in zip(ours, theirs, strict=True)) >= 0.98 * size
@@ -169,6 +170,22 @@ def test_a_large_answer_takes_one_reading_of_the_debug_information(
     monkeypatch.setattr(lines, "ANSWER_LIMIT_BYTES", 100_000)
     assert lines.ask_llvm(image.path, addresses) == chains  # in parts that fit
     assert len(started) > 4
+
+
+@pytest.mark.parametrize("script", ["sed 'a ??\\n??:0'", "exit 1"])
+def test_who_cannot_read_a_file_is_not_the_last_to_be_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str
+) -> None:
+    image = open_image(build(tmp_path, "-g"))
+    start, size = _function(function_table(image), "outer")
+    addresses = range(start, start + size)
+    fake = tmp_path / "bin" / "addr2line"
+    fake.parent.mkdir()
+    fake.write_text(f"#!/bin/sh\n{script}\n")
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{fake.parent}:{os.environ['PATH']}")
+    monkeypatch.setattr(lines, "llvm_symbolizer", lambda: None)
+    assert lines.inline_chains(image, addresses) == lines.ask_dwarf(image.path, addresses)
 
 
 def test_answers_are_remembered_by_build_id(tmp_path: Path) -> None:
@@ -305,7 +322,7 @@ def test_mutated_files_end_in_one_error_or_a_result(
         assert str(path) in str(error)  # noqa: PT017 - either outcome is right
 
 
-@pytest.mark.parametrize("ask", [lines.ask_llvm, lines.ask_dwarf])
+@pytest.mark.parametrize("ask", [lines.ask_llvm, lines.ask_addr2line, lines.ask_dwarf])
 def test_broken_debug_information_harms_nobody_else(
     tmp_path: Path, small: Path, ask: lines.Ask
 ) -> None:

@@ -3,5 +3,6 @@
 find: the file with that build id, and its debug information
 elf_image -> table: functions of a file; special: kernel, vDSO, JIT code
 naming: a function for every row of a profile
-lines: inlined calls and source lines, by llvm-symbolizer or `dwarf`, remembered by build id
+lines: inlined calls and source lines, remembered by build id, by llvm-symbolizer, addr2line or
+    `dwarf`
 """

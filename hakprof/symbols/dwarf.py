@@ -2,10 +2,10 @@
 
     python -m hakprof.symbols.dwarf FILE < addresses
 
-Used where llvm-symbolizer is missing. DWARF 4 and 5 by pyelftools, but only in the compilation
-units that an address lies in: the top entry of each unit says which addresses it covers (clang
-writes no .debug_aranges). It runs on its own because pyelftools meets broken files with any kind of
-exception, endless loops and all of the memory; here they end this process and no other.
+Used where llvm-symbolizer and addr2line are missing. DWARF 4 and 5 by pyelftools, but only in the
+compilation units that an address lies in: the top entry of each unit says which addresses it covers
+(clang writes no .debug_aranges). It runs on its own because pyelftools meets broken files with any
+kind of exception, endless loops and all of the memory; here they end this process and no other.
 """
 
 import bisect

@@ -1,19 +1,21 @@
 """Inlined calls and source lines of addresses, remembered by build id.
 
-Two programs know them: llvm-symbolizer where it is installed (0.2 s for a whole interpreter), else
-our own `dwarf`, which reads only the compilation units that the addresses lie in. Both run as child
-processes with a time limit: debug information is untrusted input.
+Three programs know them: llvm-symbolizer (0.2 s for a whole interpreter), addr2line (0.4 s), and
+our own `dwarf` where both are missing or cannot read the file; it reads only the compilation units
+that the addresses lie in. All run as child processes with a time limit: debug information is
+untrusted input.
 """
 
+import contextlib
 import json
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 from hakprof.errors import HakprofError, InputError
 from hakprof.process import Command, find_program, run
@@ -21,6 +23,9 @@ from hakprof.symbols.demangle import readable
 from hakprof.symbols.elf_image import ElfImage
 
 LLVM_NAMES = ("llvm-symbolizer", *(f"llvm-symbolizer-{v}" for v in range(21, 11, -1)))
+ADDR2LINE = "addr2line"
+UNKNOWN = "??"  # what it says of a name that it does not know
+
 BATCH = 50_000
 """Addresses asked for at once: each question costs reading the debug information anew."""
 
@@ -54,7 +59,7 @@ def inline_chains(image: ElfImage, addresses: Iterable[int], ask: Ask | None = N
     wanted = list(addresses)
     if not image.has_debug_info:
         return [()] * len(wanted)
-    ask = ask or (ask_llvm if llvm_symbolizer() else ask_dwarf)
+    ask = ask or (ask_llvm if llvm_symbolizer() else _ask_others)
     known = _load(image.build_id)
     missing = sorted({address for address in wanted if address not in known})
     for at in range(0, len(missing), BATCH):
@@ -91,18 +96,38 @@ def ask_llvm(path: Path, addresses: Sequence[int]) -> list[Chain]:
     if program is None:
         raise HakprofError("llvm-symbolizer is not installed", advice="apt-get install llvm")
     argv = [str(program), f"--obj={path}", "--output-style=JSON", "--inlines", "--no-demangle"]
-    return _ask(argv, addresses, _llvm_chain)
+    return _ask(argv, addresses, bytes.splitlines, _llvm_chain)
+
+
+def _ask_others(path: Path, addresses: Sequence[int]) -> list[Chain]:
+    """addr2line if it is there and can read the file: not of another architecture, not too new."""
+    if find_program(ADDR2LINE) is not None:
+        with contextlib.suppress(InputError):
+            chains = ask_addr2line(path, addresses)
+            if any(chains):
+                return chains
+    return ask_dwarf(path, addresses)
+
+
+def ask_addr2line(path: Path, addresses: Sequence[int]) -> list[Chain]:
+    """Chains out of addr2line: after each address two lines a call, `function` and `file:line`."""
+    argv = [ADDR2LINE, "--addresses", "--functions", "--inlines", f"--exe={path}"]
+    return _ask(argv, addresses, _addr2line_answers, _addr2line_chain)
 
 
 def ask_dwarf(path: Path, addresses: Sequence[int]) -> list[Chain]:
     """Chains out of our own reader."""
-    return _ask([sys.executable, "-m", "hakprof.symbols.dwarf", str(path)], addresses, _own_chain)
+    argv = [sys.executable, "-m", "hakprof.symbols.dwarf", str(path)]
+    return _ask(argv, addresses, bytes.splitlines, _own_chain)
 
 
 def _ask(
-    argv: Sequence[str], addresses: Sequence[int], parse: Callable[[Any], Chain]
+    argv: Sequence[str],
+    addresses: Sequence[int],
+    split: Callable[[bytes], list[bytes]],
+    parse: Callable[[bytes], Chain],
 ) -> list[Chain]:
-    """One answer line for each address given on standard input."""
+    """One answer for each address given on standard input."""
     with tempfile.TemporaryFile() as questions:
         questions.write("".join(f"{address:#x}\n" for address in addresses).encode())
         questions.seek(0)
@@ -111,24 +136,45 @@ def _ask(
                 argv, stdin=questions.fileno(), timeout_s=TIMEOUT_S, keep_bytes=ANSWER_LIMIT_BYTES
             )
         )
-    lines = outcome.stdout.splitlines()
-    if outcome.exit.ok and len(lines) != len(addresses) and len(addresses) > 1:
+    answers = split(outcome.stdout)
+    if outcome.exit.ok and len(answers) != len(addresses) and len(addresses) > 1:
         half = len(addresses) // 2  # more than is kept of an answer
-        return _ask(argv, addresses[:half], parse) + _ask(argv, addresses[half:], parse)
-    if not outcome.exit.ok or len(lines) != len(addresses):
+        parts = addresses[:half], addresses[half:]
+        return [chain for part in parts for chain in _ask(argv, part, split, parse)]
+    if not outcome.exit.ok or len(answers) != len(addresses):
         last = outcome.stderr.decode(errors="replace").strip().splitlines()[-1:]
         raise InputError(
             f"the debug information cannot be read: {Path(argv[0]).name} "
             f"{outcome.exit.kind} {outcome.exit.number} {' '.join(last)}".rstrip()
         )
     try:
-        return [parse(answer) for answer in json.loads(b"[" + b",".join(lines) + b"]")]
+        return [parse(answer) for answer in answers]
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{Path(argv[0]).name} answered nonsense ({error})") from error
 
 
-def _llvm_chain(answer: Any) -> Chain:  # noqa: ANN401 - JSON
-    rows = answer["Symbol"]
+def _addr2line_answers(output: bytes) -> list[bytes]:
+    return re.split(rb"^0x[0-9a-f]+\n", output, flags=re.MULTILINE)[1:]
+
+
+def _addr2line_chain(answer: bytes) -> Chain:
+    places = []
+    lines = answer.decode(errors="replace").splitlines()
+    for function, place in zip(lines[::2], lines[1::2], strict=True):
+        file, _, number = place.partition(" (discriminator")[0].rpartition(":")
+        known = number.isdecimal() and file != UNKNOWN
+        places.append(
+            Place(
+                "" if function == UNKNOWN else function,
+                _normal(file) if known else "",
+                int(number) if known else 0,
+            )
+        )
+    return tuple(places) if any(place.line for place in places) else ()
+
+
+def _llvm_chain(answer: bytes) -> Chain:
+    rows = json.loads(answer)["Symbol"]
     if not any(row["Line"] for row in rows):
         return ()  # only the name of a symbol, which we know better
     return tuple(
@@ -139,8 +185,8 @@ def _llvm_chain(answer: Any) -> Chain:  # noqa: ANN401 - JSON
 _normal = lru_cache(maxsize=4096)(os.path.normpath)  # the same files again and again
 
 
-def _own_chain(answer: Any) -> Chain:  # noqa: ANN401 - JSON
-    return tuple(Place(function, file, int(line)) for function, file, line in answer)
+def _own_chain(answer: bytes) -> Chain:
+    return tuple(Place(function, file, int(line)) for function, file, line in json.loads(answer))
 
 
 def cache_folder() -> Path:
