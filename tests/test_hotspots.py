@@ -7,6 +7,7 @@ import platform
 import shutil
 import struct
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -460,3 +461,24 @@ def test_a_source_changed_after_the_build_is_said(tmp_path: Path, compile_c: Com
     assert not any("was changed" in note for note in annotate.annotate(made, built, "burn").notes)
     os.utime(source, (program.stat().st_mtime + 5,) * 2)
     assert any("was changed" in note for note in annotate.annotate(made, built, "burn").notes)
+
+
+def test_a_full_disk_is_said_to_be_full(tmp_path: Path) -> None:
+    own = ["unshare", "--user", "--map-root-user", "--mount"]
+    if shutil.which("valgrind") is None or subprocess.run([*own, "true"], check=False).returncode:
+        pytest.skip("no valgrind, or no file systems of our own")
+    full = tmp_path / "full"
+    full.mkdir()
+    fill = f"mount -t tmpfs -o size=300k none {full} && head -c 292k /dev/zero"
+    record = "record bench_tiny --alloc glibc --source callgrind --iters 20k"
+    done = subprocess.run(
+        [*own, "sh", "-c", f"{fill} > {full}/fill; {sys.executable} -m hakprof {record}"],
+        env={**os.environ, "TMPDIR": str(full), "HAKPROF_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stderr.startswith(f"hakprof: {full}: no space left for callgrind's files")
+    assert "TMPDIR" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert done.returncode == 7

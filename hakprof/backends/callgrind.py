@@ -5,6 +5,7 @@ run at all: valgrind does not know it.
 """
 
 import re
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from functools import cached_property
@@ -14,10 +15,11 @@ from hakprof import native
 from hakprof.backends import launch, truth
 from hakprof.backends.callgrind_output import Totals, parse
 from hakprof.environment import Cache, Machine, read_machine
-from hakprof.errors import InputError, TargetError
+from hakprof.errors import InputError, StoreError, TargetError
 from hakprof.model import Absence, Absent, Availability, Job, Kind, Reading, Sample
 from hakprof.process import Command, Outcome, find_program, run
 from hakprof.schema import Schema, load
+from hakprof.units import show_bytes
 
 LOG = "valgrind log"
 SIMULATE = "simulate"
@@ -25,6 +27,9 @@ SIMULATE = "simulate"
 
 INSTALL = "apt-get install valgrind"
 TRUTH_TURNS = 20_000
+FULL_BYTES = 64 << 10
+"""With less than this left, a disk is as good as full."""
+
 EVEX_PREFIX = "0x62"
 """first byte of every AVX-512 instruction in 64-bit code"""
 
@@ -69,6 +74,8 @@ class Callgrind:
         with tempfile.TemporaryDirectory(prefix="hakprof-callgrind-") as folder:
             wrapper = ("valgrind", *self._options(job, folder, simulate))
             outcome = run(launch.command(job, wrapper=wrapper, more_pipes={LOG: ""}))
+            if not outcome.exit.ok:
+                check_room(folder)
             if unknown := unknown_instruction(outcome.pipes[LOG]):
                 return launch.unavailable(job, self.name, outcome, self._absent(unknown))
             readings: list[Reading] = []
@@ -77,8 +84,7 @@ class Callgrind:
         return launch.sample(job, self.name, outcome, readings)
 
     def _options(self, job: Job, folder: str, simulate: str) -> Iterator[str]:
-        yield from ("--tool=callgrind", "--trace-children=yes", f"--log-fd={{fd:{LOG}}}")
-        yield f"--callgrind-out-file={folder}/%p"
+        yield from common_options(folder)
         # Jumps between single instructions show how often REP-prefixed ones repeated.
         yield from ("--dump-instr=yes", "--collect-jumps=yes", "--compress-pos=no")
         if job.target.is_benchmark:
@@ -101,10 +107,8 @@ class Callgrind:
             with (folder / str(outcome.pid)).open(errors="replace") as lines:
                 totals = parse(lines)
         except (OSError, InputError) as error:
-            raise TargetError(
-                f"{job.target.name}: callgrind gave no count: {error}",
-                advice="is the disk for temporary files full? TMPDIR names another one",
-            ) from error
+            check_room(folder)
+            raise TargetError(f"{job.target.name}: callgrind gave no count: {error}") from error
         source = self.label
         if len(files) > 1:
             source += launch.children_left_out(len(files) - 1)
@@ -131,6 +135,25 @@ class Callgrind:
     def _absent(self, why: str) -> Reading:
         absent = Absent(Absence.UNAVAILABLE, why)
         return Reading("instructions", absent, "instructions", Kind.EXACT, self.label)
+
+
+def common_options(folder: str | Path) -> tuple[str, ...]:
+    """Every program image writes one file there; no debugger is waited for."""
+    return (
+        *("--tool=callgrind", "--trace-children=yes", "--vgdb=no"),
+        *(f"--log-fd={{fd:{LOG}}}", f"--callgrind-out-file={folder}/%p"),
+    )
+
+
+def check_room(folder: str | Path) -> None:
+    """StoreError if the disk is full: valgrind ends without a word then, or leaves half a file."""
+    left = shutil.disk_usage(folder).free
+    if left < FULL_BYTES:
+        where = Path(folder).parent
+        raise StoreError(
+            f"{where}: no space left for callgrind's files ({show_bytes(left)} free)",
+            advice="free space, or name another folder with TMPDIR",
+        )
 
 
 def unknown_instruction(log: bytes) -> str:

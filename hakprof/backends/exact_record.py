@@ -5,13 +5,15 @@ from pathlib import Path
 
 from hakprof import native
 from hakprof.backends import launch
-from hakprof.backends.callgrind import INSTALL, LOG, unknown_instruction
+from hakprof.backends.callgrind import INSTALL, LOG, check_room, common_options, unknown_instruction
 from hakprof.backends.stepper import COUNT, COUNT_FD_ENV, Stepper
 from hakprof.errors import BackendError, TargetError
 from hakprof.model import Availability, Job, Kind, Sample
 from hakprof.process import find_program, run
 
 TRACE_ENV = "HAKSTEP_TRACE"
+TOTALS, TOTALS_WITHIN = b"totals:", 1000
+"""What a whole file of callgrind's ends with, and how near to its end."""
 
 
 class CallgrindRecord:
@@ -36,21 +38,24 @@ class CallgrindRecord:
                 launch.command(
                     job,
                     wrapper=(
-                        *("valgrind", "--tool=callgrind", "--trace-children=yes"),
-                        *(f"--log-fd={{fd:{LOG}}}",),
-                        *(f"--callgrind-out-file={folder}/%p", "--dump-instr=yes"),
+                        *("valgrind", *common_options(folder), "--dump-instr=yes"),
                         *("--collect-jumps=yes", "--compress-pos=no", *only_roi),
                     ),
                     more_pipes={LOG: ""},
                 )
             )
+            if not outcome.exit.ok:
+                check_room(folder)
             if unknown := unknown_instruction(outcome.pipes[LOG]):
                 raise BackendError(f"callgrind cannot run {job.target.name}: {unknown}")
             written = Path(folder) / str(outcome.pid)
             if outcome.exit.ok:
                 if not written.exists():
                     raise TargetError(f"{job.target.name}: callgrind wrote no costs")
-                path.write_bytes(written.read_bytes())
+                costs = written.read_bytes()
+                if TOTALS not in costs[-TOTALS_WITHIN:]:
+                    check_room(folder)
+                path.write_bytes(costs)
         return launch.sample(job, self.name, outcome, ())
 
 
