@@ -100,14 +100,18 @@ _SHOWN: dict[str, Callable[[float], str]] = {
 
 _DURATION = re.compile(r"(\d+(?:\.\d*)?|\.\d+)\s*(ms|s|min|h)?", re.ASCII)
 _SECONDS = {"ms": 1e-3, "s": 1.0, None: 1.0, "min": 60.0, "h": 3600.0}
+_LONGEST_S = 2e6  # 23 days: the kernel waits for so many milliseconds at most
 
 
 def parse_seconds(text: str) -> float:
-    """Seconds in `10`, `0.5s`, `250ms`, `2min`, `1h`. Raises UsageError."""
+    """Seconds in `10`, `0.5s`, `250ms`, `2min`, `1h`: above 0. Raises UsageError."""
     match = _DURATION.fullmatch(text.strip())
     if not match:
         raise UsageError(f"{text!r} is no duration", advice="write 10, 0.5s, 250ms, 2min or 1h")
-    return float(match[1]) * _SECONDS[match[2]]
+    seconds = float(match[1]) * _SECONDS[match[2]]
+    if not 0 < seconds <= _LONGEST_S:
+        raise UsageError(f"{text!r} is too {'long' if seconds else 'short'} a time")
+    return seconds
 
 
 _COUNT = re.compile(r"(\d+(?:\.\d*)?|\.\d+)\s*([kKmMgG]?)", re.ASCII)

@@ -46,7 +46,7 @@ def test_an_arm_that_fails_leaves_the_others(capsys: pytest.CaptureFixture[str])
 
 @pytest.mark.parametrize(
     ("words", "message"),
-    [(["memory"], "nothing to measure"), (["memory", "larson", "--interval", "0"], "above 0")],
+    [(["memory"], "nothing to measure"), (["memory", "larson", "--interval", "0"], "too short")],
 )
 def test_bad_requests_are_one_line(
     capsys: pytest.CaptureFixture[str], words: list[str], message: str

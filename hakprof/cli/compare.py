@@ -66,7 +66,7 @@ def compare(
     request = stat.Request(
         command=("hakprof", "compare", *sys.argv[2:]),
         work=choose_work(target, ctx.obj, Size(threads, iters), env, parts=comparison.PARTS),
-        allocators=_allocators(split_list(alloc)),
+        allocators=_allocators(split_list("--alloc", alloc)),
         runs=runs,
         budget_s=parse_seconds(budget),
         warmup=warmup,

@@ -86,6 +86,16 @@ def _open_streams() -> None:
         sys.stdout.reconfigure(errors="replace")
 
 
+def _fit_terminal() -> None:
+    """Tables and paragraphs keep to a terminal's width; pipes and files get them whole."""
+    if sys.stdout is not None and sys.stdout.isatty():
+        import shutil  # noqa: PLC0415 (--help needs neither)
+
+        from hakprof.render.table import PAGE  # noqa: PLC0415
+
+        PAGE.fit(shutil.get_terminal_size().columns)
+
+
 def _dispatch(args: list[str]) -> int:
     if not args or args[0] in {"-h", "--help", "help"}:
         print(help_text(), flush=True)
@@ -105,6 +115,7 @@ def _dispatch(args: list[str]) -> int:
             advice=f"did you mean {near[0]!r}?" if near else "hakprof --help lists the commands",
         )
     module = importlib.import_module(f"hakprof.cli.{name.replace('-', '_')}")
+    _fit_terminal()
     try:
         code = module.app(args=args[1:], prog_name=f"hakprof {name}", standalone_mode=False)
     except HakprofError:

@@ -18,7 +18,6 @@ from hakprof.cli.shared import (
     show,
     split_list,
 )
-from hakprof.errors import UsageError
 from hakprof.profiles import find_allocator
 from hakprof.render import json_
 from hakprof.render import memory as text
@@ -55,15 +54,14 @@ def memory(
     One run is watched, another traced by strace or ptrace: mmap, munmap, madvise, mremap and
     brk, how often, how long, and how much was given back.
     """
-    interval_s = parse_seconds(interval)
-    if interval_s <= 0:
-        raise UsageError("--interval must be above 0", advice="10ms is usual")
     size = Size(threads, iters)
     request = workflow.Request(
         command=("hakprof", "memory", *sys.argv[2:]),
         target=choose_work(target, ctx.obj, size, env).target,
-        allocators=tuple(find_allocator(name) for name in split_list(alloc) or ["hakmem", "glibc"]),
-        interval_s=interval_s,
+        allocators=tuple(
+            find_allocator(name) for name in split_list("--alloc", alloc) or ["hakmem", "glibc"]
+        ),
+        interval_s=parse_seconds(interval),
         timeout_s=parse_seconds(timeout),
     )
     with progress() as tell:

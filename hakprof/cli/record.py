@@ -79,7 +79,7 @@ def record(
         work=work,
         sampled=sampled,
         allocator=find_allocator(alloc),
-        sources=tuple(split_list(source)),
+        sources=tuple(split_list("--source", source)),
         frequency=frequency,
         call_graph=call_graph,
         profiles=profiles,

@@ -45,11 +45,17 @@ class ProgramCommand(TyperCommand):
         return [*super().collect_usage_pieces(ctx), "[-- PROGRAM ARGS]"]
 
 
-def split_list(values: Sequence[str] | None) -> list[str]:
-    """`["a,b", "c"]` -> `["a", "b", "c"]`; a path may hold a comma if it holds a slash."""
+def split_list(option: str, values: Sequence[str] | None) -> list[str]:
+    """`["a,b", "c"]` -> `["a", "b", "c"]`; a path may hold a comma if it holds a slash.
+
+    UsageError where the option was given and names nothing.
+    """
     words: list[str] = []
     for value in values or ():
-        words += [value] if "/" in value else [word for word in value.split(",") if word]
+        named = [value] if "/" in value else [word for word in value.split(",") if word.strip()]
+        if not named:
+            raise UsageError(f"{option} {value!r} names nothing", advice=f"write {option} A,B")
+        words += named
     return list(dict.fromkeys(words))
 
 

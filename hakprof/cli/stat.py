@@ -77,7 +77,9 @@ def stat(
     request = workflow.Request(
         command=("hakprof", "stat", *sys.argv[2:]),
         work=choose_work(target, ctx.obj, Size(threads, iters), env),
-        allocators=tuple(find_allocator(name) for name in split_list(alloc) or ["hakmem"]),
+        allocators=tuple(
+            find_allocator(name) for name in split_list("--alloc", alloc) or ["hakmem"]
+        ),
         runs=runs,
         warmup=warmup,
         timeout_s=parse_seconds(timeout),
@@ -105,7 +107,7 @@ def stat(
 
 def _models(simulate: str) -> dict[str, str]:
     """`cache,branch` as the option of a job. UsageError where there is no such model."""
-    asked = split_list([simulate])
+    asked = split_list("--simulate", [simulate] if simulate else None)
     for name in asked:
         if name not in workflow.MODELS:
             raise UsageError(f"no model {name!r}", advice=f"there are {', '.join(workflow.MODELS)}")

@@ -81,7 +81,9 @@ def sweep(
         benchmark=benchmark,
         preset=preset,
         axis=axis,
-        allocators=tuple(find_allocator(name) for name in split_list(alloc) or ["hakmem", "glibc"]),
+        allocators=tuple(
+            find_allocator(name) for name in split_list("--alloc", alloc) or ["hakmem", "glibc"]
+        ),
         threads=counts[0] if counts and vary else None,
         iters=iters,
         args=tuple(ctx.obj or ()),

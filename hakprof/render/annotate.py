@@ -6,7 +6,7 @@ from hakprof.hotspots.annotate import Annotation, Copy, Cost, source_text
 from hakprof.hotspots.tables import Share
 from hakprof.model import Kind
 from hakprof.render.hotspots import header, heading, show_share, source_lines
-from hakprof.render.table import WIDTH, labelled, table
+from hakprof.render.table import PAGE, cut, labelled, table
 from hakprof.symbols.lines import Chain, Place
 
 SHORT = 60
@@ -38,7 +38,7 @@ def render(found: Annotation, *, everything: bool, colour: bool) -> str:
         for line in found.lines[:LINES]
     ]
     lines = table(rows, (False, *(True for _ in sources), False))
-    parts.append([line[:WIDTH] for line in lines])
+    parts.append(cut(lines))
     shown = [copy for copy in found.copies if everything or copy.has_cost]
     rest = [copy for copy in found.copies if copy not in shown]
     parts += [list(_copy(found, copy, everything=everything, colour=colour)) for copy in shown]
@@ -97,12 +97,12 @@ def _quiet(costs: Sequence[Cost]) -> list[bool]:
 
 def _instruction(cost: Cost) -> str:
     columns = "".join(_cell(share).rjust(COLUMN) for share in cost.shares)
-    return f"{columns}  {cost.instruction.address:6x}  {cost.instruction.text}"[:WIDTH]
+    return f"{columns}  {cost.instruction.address:6x}  {cost.instruction.text}"[: PAGE.line]
 
 
 def _source_line(place: Place, columns: int) -> str:
     text = source_text(place)
-    return f"{' ' * COLUMN * columns} {_place(place)}  {text}".rstrip()[:WIDTH]
+    return f"{' ' * COLUMN * columns} {_place(place)}  {text}".rstrip()[: PAGE.line]
 
 
 def _cell(share: Share) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from hakprof.counters.report import CounterReport
 from hakprof.counters.tables import TEXT, Cell, Column, Table
 from hakprof.counting import Counted
-from hakprof.render.table import WIDTH, labelled, table
+from hakprof.render.table import PAGE, cut, labelled, table
 from hakprof.units import Unit, show, show_number, show_percent
 
 
@@ -40,7 +40,7 @@ def render_counted(counted: Counted) -> str:
 def _wrap(text: str, indent: str = "") -> list[str]:
     return textwrap.wrap(
         text,
-        WIDTH,
+        PAGE.text,
         initial_indent=indent,
         subsequent_indent=indent + "  ",
         break_on_hyphens=False,
@@ -57,7 +57,7 @@ def _table(one: Table) -> list[str]:
         for row in one.rows
     ]
     right = [column.unit != TEXT for column in one.columns]
-    lines = [line[:WIDTH] for line in table(rows, right)]
+    lines = cut(table(rows, right))
     return [*lines, f"({one.note})"] if one.note else lines
 
 

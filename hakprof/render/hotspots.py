@@ -8,7 +8,7 @@ from hakprof import records
 from hakprof.hotspots.recording import Recording, Source
 from hakprof.hotspots.tables import Hotspots, Row, Share
 from hakprof.model import Kind
-from hakprof.render.table import GAP, WIDTH, labelled, table
+from hakprof.render.table import GAP, PAGE, cut, labelled, table
 
 SCHEMA = "hakprof-hotspots-1"
 HIDDEN_BELOW = 0.0005
@@ -113,7 +113,7 @@ def _rows(title: str, rows: Sequence[Row], found: Sequence[Source], top: int) ->
     figures = [header(found), *(tuple(map(show_share, row.shares)) for row in shown)]
     taken = sum(max(map(len, column)) + len(GAP) for column in zip(*figures, strict=True))
     taken += max((len(row.library) + len(GAP) for row in shown if row.library), default=0)
-    width = min(NAME_WIDTH, max(WIDTH - taken, NAME_LEAST))
+    width = min(NAME_WIDTH, max(PAGE.text - taken, NAME_LEAST))
     cells = [(title, *header(found), "")]
     cells += [
         (_cut(row.name, width), *shares, row.library)
@@ -123,7 +123,7 @@ def _rows(title: str, rows: Sequence[Row], found: Sequence[Source], top: int) ->
     if rest:
         sums = [sum(row.shares[i].fraction for row in rest) for i in range(len(found))]
         cells.append((f"{len(rest)} more", *(f"{100 * s:.1f} %" for s in sums), ""))
-    return [line[:WIDTH] for line in table(cells, (False, *(True for _ in found), False))]
+    return cut(table(cells, (False, *(True for _ in found), False)))
 
 
 def _library(row: Row) -> Row:
@@ -135,4 +135,4 @@ def _cut(name: str, width: int) -> str:
 
 
 def _wrap(text: str, indent: str) -> list[str]:
-    return textwrap.wrap(text, WIDTH, subsequent_indent=indent, break_on_hyphens=False)
+    return textwrap.wrap(text, PAGE.text, subsequent_indent=indent, break_on_hyphens=False)

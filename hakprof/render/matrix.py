@@ -18,7 +18,7 @@ from hakprof.model import Absent, Figure
 from hakprof.render import comparison as verdicts
 from hakprof.render import svg
 from hakprof.render.chart import Axis, Chart, Line, Point
-from hakprof.render.table import labelled, table
+from hakprof.render.table import aligned, labelled
 from hakprof.report import Column
 from hakprof.stats import Ratio
 from hakprof.units import Unit
@@ -54,7 +54,7 @@ def render(report: MatrixReport) -> str:
         return "no comparison is finished\n"
     blocks = [[(f"  {arm}", *rest) for arm, *rest in _rows(cell)] for cell in report.cells]
     every = [("", *HEADINGS), *(row for block in blocks for row in block)]
-    head, *lines = table(every, (False, False, True, True, True, False))
+    head, *lines = aligned(every, (False, False, True, True, True, False))
     shown = [head]
     for cell, block in zip(report.cells, blocks, strict=True):
         shown += ["", _title(cell), *lines[: len(block)]]

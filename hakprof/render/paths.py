@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from hakprof.hotspots.annotate import source_text
 from hakprof.hotspots.paths import Path, Paths
 from hakprof.render.hotspots import heading
-from hakprof.render.table import WIDTH, table
+from hakprof.render.table import PAGE, cut, table
 from hakprof.symbols.lines import Place
 
 SUMMARY = 12
@@ -32,7 +32,7 @@ def _summary(one: Paths) -> list[str]:
         share = f"{100 * path.count / one.operations:.2f} %"
         top = sorted(path.stages, key=lambda stage: -stage[1])[:TOP_STAGES]
         rows.append((str(i + 1), share, f"{path.count:,}", str(len(path.steps)), _stages(top)))
-    lines += [line[:WIDTH] for line in table(rows, (True, True, True, True, False))]
+    lines += cut(table(rows, (True, True, True, True, False)))
     rest = one.paths[SUMMARY:]
     if rest:
         count = sum(path.count for path in rest)
@@ -53,7 +53,7 @@ def _detail(one: Paths, number: int, path: Path) -> Iterator[str]:
     share = 100 * path.count / one.operations
     yield f"path {number + 1}: {share:.2f} % of operations, {len(path.steps)} instructions"
     yield from textwrap.wrap(
-        _stages(path.stages), WIDTH, initial_indent="  ", subsequent_indent="  "
+        _stages(path.stages), PAGE.text, initial_indent="  ", subsequent_indent="  "
     )
     function, place, stage = "", None, ""
     for i, step in enumerate(path.steps):
@@ -69,9 +69,9 @@ def _detail(one: Paths, number: int, path: Path) -> Iterator[str]:
         stage = step.stage
         instruction = step.instruction
         left = f"{i + 1:6}  {instruction.address:6x}  {instruction.text}"
-        yield f"{left:<58}{mark}".rstrip()[:WIDTH]
+        yield f"{left:<58}{mark}".rstrip()[: PAGE.line]
 
 
 def _source_line(place: Place) -> str:
     where = f"{place.file.rsplit('/', 1)[-1]}:{place.line}"
-    return f"                  {where}  {source_text(place)}".rstrip()[:WIDTH]
+    return f"                  {where}  {source_text(place)}".rstrip()[: PAGE.line]

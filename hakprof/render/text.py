@@ -44,7 +44,7 @@ def heading(report: Report) -> list[str]:
         words.insert(0, f"{report.target.threads} thread{_s(report.target.threads)}")
     if ops:
         words.insert(-1, f"{ops:,.0f} ops a run")
-    return [*wrapped(f"{report.target.name} on {names}"), ", ".join(words)]
+    return [*wrapped(f"{report.target.name} on {names}"), *wrapped(", ".join(words))]
 
 
 def _s(count: int) -> str:
