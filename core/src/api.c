@@ -156,7 +156,7 @@ HK_INLINE void *alloc_of_class(size_t cls, size_t size) {
 }
 
 static HK_NOINLINE void *alloc_beyond_classes(size_t size, struct hk_site site) {
-    bool zeroed;
+    bool zeroed = false;
     return alloc_big(size, HK_UNIT, &zeroed, site);
 }
 
@@ -215,14 +215,14 @@ HK_EXPORT void *hak_alloc_at(size_t size, const void *site) {
 
 HK_EXPORT void *calloc(size_t count, size_t size) {
     size_t bytes;
-    bool zeroed = false;
     if (HK_UNLIKELY(__builtin_mul_overflow(count, size, &bytes))) {
         hk_on_early(HK_EARLY_SIZE_ABSURD);
         return no_memory();
     }
     hk_on_calloc();
-    void *block = bytes <= HK_SMALL_MAX - BLOCK_OVERHEAD ? alloc(bytes, HERE)
-                                                         : alloc_big(bytes, HK_UNIT, &zeroed, HERE);
+    bool big = bytes > HK_SMALL_MAX - BLOCK_OVERHEAD;
+    bool zeroed = big;
+    void *block = big ? alloc_big(bytes, HK_UNIT, &zeroed, HERE) : alloc(bytes, HERE);
     if (block && !zeroed) {
         memset(block, 0, bytes);
     }
@@ -395,7 +395,7 @@ static HK_NOINLINE void *alloc_aligned_big(size_t alignment, size_t size, struct
         hk_on_early(HK_EARLY_SIZE_ABSURD);
         return no_memory();
     }
-    bool zeroed;
+    bool zeroed = false;
     return alloc_big(size > HK_SMALL_MAX ? size : HK_SMALL_MAX + 1, alignment, &zeroed, site);
 }
 

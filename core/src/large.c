@@ -26,6 +26,7 @@ enum {
     GROWTH_PART = 4,   /* address space ahead of a block that grows: pages nobody touches */
 };
 #define ALWAYS_CACHED (32 * HK_MIB) /* so much may be cached however small the peak */
+#define HUGE_PAGE     (2 * HK_MIB)
 
 static struct hk_lock lock;
 
@@ -127,7 +128,15 @@ static size_t grain(void) {
     return hk_secure_on ? hk_os_page() : HK_UNIT;
 }
 
+/* So large that huge pages round up but little. */
+static bool is_huge(size_t bytes) {
+    return bytes >= hk_config.huge_mib * HK_MIB;
+}
+
 static struct range map_range(size_t bytes, size_t alignment) {
+    if (is_huge(bytes) && alignment < HUGE_PAGE) {
+        alignment = HUGE_PAGE; /* whole tables of pages, which also move as one */
+    }
     void *start = hk_secure_on ? hk_secure_map(bytes, alignment) : hk_os_map(bytes, alignment);
     return (struct range){start, bytes};
 }
@@ -135,6 +144,12 @@ static struct range map_range(size_t bytes, size_t alignment) {
 static bool unmap_range(struct range range) {
     return hk_secure_on ? hk_secure_unmap(range.start, range.bytes)
                         : hk_os_unmap(range.start, range.bytes);
+}
+
+static void ask_for_huge_pages(struct range range) {
+    if (is_huge(range.bytes)) {
+        hk_os_huge(range.start, range.bytes, true);
+    }
 }
 
 /* --- the Whale cache -------------------------------------------------------------------------- */
@@ -318,7 +333,11 @@ void *hk_large_alloc(size_t size, size_t alignment, bool *zeroed) {
     if (size > PTRDIFF_MAX - alignment) {
         return NULL;
     }
+    const bool sparse = *zeroed;
     struct range range = obtain(hk_round_up(size, grain()), alignment, zeroed);
+    if (range.start && *zeroed && !sparse) {
+        ask_for_huge_pages(range);
+    }
     return range.start && enter(range) ? range.start : NULL;
 }
 
@@ -432,9 +451,12 @@ void *hk_large_resize(void *block, size_t size) {
         hk_lock(&lock, HK_LOCK_LARGE);
         release(old);
         hk_unlock(&lock);
-    } else if (hk_secure_on) {
+        return new.start;
+    }
+    if (hk_secure_on) {
         hk_secure_abandon(old.start, old.bytes);
     }
+    ask_for_huge_pages(new);
     return new.start;
 }
 

@@ -9,7 +9,9 @@
 #include "learn_config.h"
 #include "lock.h"
 
-/* NULL if there is no memory. `zeroed` tells whether the block reads as zero. */
+/* NULL if there is no memory. `zeroed` says whether the caller wants zeroes, and is told whether
+ * the block reads as zero. Who wants them may touch little of it; other blocks are written before
+ * they are read, and large ones get huge pages. */
 void *hk_large_alloc(size_t size, size_t alignment, bool *zeroed);
 /* False: no block starts there. */
 bool hk_large_free(void *block);

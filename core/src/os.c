@@ -161,15 +161,11 @@ static bool huge_pages_are_always(void) {
 }
 
 void hk_os_huge(void *address, size_t size, bool wanted) {
-    if (!wanted && !huge_pages_are_always()) {
+    if (wanted ? hk_limit_is_near() : !huge_pages_are_always()) {
         return;
     }
     (void)OS_CALL(HK_OS_HUGE, size,
                   madvise(address, size, wanted ? MADV_HUGEPAGE : MADV_NOHUGEPAGE) == 0);
-}
-
-bool hk_os_resize(void *address, size_t old_size, size_t new_size) {
-    return OS_CALL(HK_OS_MREMAP, new_size, mremap(address, old_size, new_size, 0) == address);
 }
 
 bool hk_os_move(void *from, size_t size, void *to) {

@@ -24,11 +24,9 @@ bool hk_os_guard(void *address, size_t size);
 bool hk_os_purge(void *address, size_t size);
 
 /* Asks for huge pages; or for none, where the system would give them to everybody ("always").
- * Advice: a refusal changes nothing. */
+ * Advice: a refusal changes nothing, and near the container's limit it asks for none. */
 void hk_os_huge(void *address, size_t size, bool wanted);
 
-/* Grows or shrinks a mapping where it lies. */
-bool hk_os_resize(void *address, size_t old_size, size_t new_size);
 /* Moves the pages of a mapping to `to`, a mapping of at least that size, which they replace. */
 bool hk_os_move(void *from, size_t size, void *to);
 

@@ -68,7 +68,7 @@ static bool claim(struct hk_superslab *superslab, unsigned first, unsigned units
 
 struct hk_slab *hk_units_take(unsigned units, uint8_t code, enum hk_stage *stage) {
     struct hk_slab *slab = NULL;
-    const enum hk_grain grain = code <= HK_FINE_CLASSES ? HK_GRAIN_FINE : HK_GRAIN_COARSE;
+    const enum hk_grain grain = hk_class_units(code) == 1 ? HK_GRAIN_FINE : HK_GRAIN_COARSE;
     hk_lock(&hk_superslabs.lock, HK_LOCK_SUPERSLAB);
     struct hk_superslab *superslab = hk_shelf_find(grain, HK_SHELF_DIRTY, units);
     uint64_t bits = superslab ? superslab->dirty : 0;

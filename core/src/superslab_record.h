@@ -8,9 +8,9 @@
 
 enum hk_shelf_kind { HK_SHELF_FREE, HK_SHELF_DIRTY, HK_SHELVES };
 
-/* Slabs of blocks up to 1 KiB are used to the last byte, and gain from huge pages. Others leave
- * tails that nobody touches, which huge pages would make resident: they live in SuperSlabs of their
- * own. */
+/* Slabs of one unit, of blocks up to 8 KiB, are used to the last page or nearly, and gain from huge
+ * pages. Others leave tails that nobody touches, which huge pages would make resident: they live in
+ * SuperSlabs of their own. */
 enum hk_grain { HK_GRAIN_FINE, HK_GRAIN_COARSE, HK_GRAINS };
 
 /* A double link of a shelf's list. */

@@ -5,7 +5,7 @@
 #include "large.h"
 #include "size_class.h"
 
-enum { BLOCKS = 24, STEPS = 4000 };
+enum { BLOCKS = 24, STEPS = 2000 };
 
 static struct {
     void *block;
@@ -13,12 +13,12 @@ static struct {
 } blocks[BLOCKS];
 
 static size_t some_size(uint64_t *state) {
-    return ((size_t)1 << 20) + next_random(state) % ((size_t)12 << 20);
+    return ((size_t)1 << 20) + next_random(state) % ((size_t)48 << 20);
 }
 
 static void make(size_t i, uint64_t *state) {
     size_t alignment = (size_t)1 << (12 + next_random(state) % 12);
-    bool zeroed;
+    bool zeroed = next_random(state) % 2;
     blocks[i].size = some_size(state);
     blocks[i].block = hk_large_alloc(blocks[i].size, alignment, &zeroed);
     CHECK(blocks[i].block && ((uintptr_t)blocks[i].block & (alignment - 1)) == 0);

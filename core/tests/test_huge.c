@@ -1,0 +1,70 @@
+/* Which memory gets huge pages: what the program writes before it reads it, where they round up but
+ * little. Looks at the advice that the kernel holds, so that it needs no huge page. */
+#include "check.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+#define MIB ((size_t)1 << 20)
+
+/* Whether the mapping that holds an address was advised to have huge pages ("hg"). */
+static bool advised(const void *address) {
+    FILE *file = fopen("/proc/self/smaps", "r");
+    CHECK(file);
+    char line[512];
+    unsigned long start, end;
+    bool inside = false, found = false;
+    while (fgets(line, sizeof line, file)) {
+        if (sscanf(line, "%lx-%lx ", &start, &end) == 2) {
+            inside = (uintptr_t)address >= start && (uintptr_t)address < end;
+        } else if (inside && strncmp(line, "VmFlags:", 8) == 0) {
+            found = strstr(line, " hg") != NULL;
+        }
+    }
+    fclose(file);
+    return found;
+}
+
+static void test_large(void) {
+    char *written = malloc(32 * MIB);
+    char *zeroes = calloc(32, MIB);
+    char *smaller = malloc(31 * MIB);
+    CHECK(written && zeroes && smaller);
+    CHECK(advised(written) && advised(written + 32 * MIB - 1));
+    CHECK((uintptr_t)written % (2 * MIB) == 0);
+    CHECK(!advised(zeroes) && !advised(smaller));
+    /* It grows beyond what is free behind it, by moving its pages. */
+    memset(smaller, 5, 31 * MIB);
+    char *grown = realloc(smaller, 64 * MIB);
+    CHECK(grown && advised(grown) && advised(grown + 64 * MIB - 1));
+    CHECK(grown[0] == 5 && grown[31 * MIB - 1] == 5);
+    free(written);
+    free(zeroes);
+    free(grown);
+}
+
+/* The last of so many blocks that they fill `bytes`. */
+static void *fill(size_t size, size_t bytes) {
+    void *last = NULL;
+    for (size_t filled = 0; filled < bytes; filled += size) {
+        last = malloc(size); /* for good: the process ends soon */
+        CHECK(last);
+    }
+    return last;
+}
+
+static void test_small(void) {
+    CHECK(!advised(fill(8192, 8 * MIB)));
+    CHECK(advised(fill(8192, 64 * MIB)));
+    CHECK(advised(fill(1049, 64 * MIB)));
+    CHECK(!advised(fill(12000, 128 * MIB)));
+}
+
+int main(void) {
+    if (access("/sys/kernel/mm/transparent_hugepage/enabled", R_OK) != 0) {
+        return 0; /* a kernel without them takes no advice */
+    }
+    test_large();
+    test_small();
+    return 0;
+}
