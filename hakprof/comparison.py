@@ -13,6 +13,7 @@ from hakprof.layout import VariedLayout
 from hakprof.measurement import Measurement, Tell
 from hakprof.model import Absent, Verdict
 from hakprof.report import Column, Outcome, Report
+from hakprof.resident import Watching
 from hakprof.stats import Ratio
 from hakprof.units import show_bytes, show_percent
 
@@ -116,6 +117,7 @@ def contested(
             runs_a_block=request.work.runs_a_block,
         )
         measurement.time(VariedLayout(backends.TIMING), contest.plan, contest.enough)
+        measurement.once(Watching())
         measurement.once(SYSCALLS)
         measurement.take_census()
 

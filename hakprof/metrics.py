@@ -150,6 +150,7 @@ METRICS = (
     _whole("voluntary_switches", "voluntary switches"),
     _whole("involuntary_switches", "involuntary switches"),
     _whole("max_rss_bytes", "peak RSS", Unit.BYTES),
+    replace(_whole("mapped_bytes", "peak mapped", Unit.BYTES), optional=True),
     replace(
         _whole("asked_bytes", "most memory asked for", Unit.BYTES),
         better=Better.NEITHER,

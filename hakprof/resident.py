@@ -7,15 +7,16 @@ a timed run.
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from hakprof.backends import launch
-from hakprof.model import Availability, Job, Kind, Sample
+from hakprof.model import Availability, Job, Kind, Reading, Sample
 from hakprof.process import run
+from hakprof.units import NS_PER_S, show_ns
 
 PROC = Path("/proc")
 DEFAULT_INTERVAL_S = 0.01
@@ -33,6 +34,7 @@ class Sight:
     peak_bytes: int  # the most that was ever resident until now, by the kernel's own account
     lazy_bytes: int  # freed with MADV_FREE: the kernel takes them when it needs them
     huge_bytes: int  # in transparent huge pages
+    most_mapped_bytes: int = 0  # the most that was ever mapped until now, by the kernel's account
 
 
 @dataclass(slots=True)
@@ -99,8 +101,14 @@ class Watching:
             return watch
 
         outcome = run(launch.command(job), beside)
-        self.seen[job.arm] = tuple(watch.sights) if watch else ()
-        return launch.sample(job, self.name, outcome, ())
+        self.seen[job.arm] = sights = tuple(watch.sights) if watch else ()
+        return launch.sample(job, self.name, outcome, tuple(self._readings(sights)))
+
+    def _readings(self, sights: Sequence[Sight]) -> Iterator[Reading]:
+        if sights:
+            most = max(sight.most_mapped_bytes for sight in sights)
+            source = f"/proc, looked at every {show_ns(self._interval_s * NS_PER_S)}"
+            yield Reading("mapped_bytes", float(most), "bytes", Kind.TIMED, source)
 
 
 def sight(pid: int, at_s: float) -> Sight | None:
@@ -108,8 +116,7 @@ def sight(pid: int, at_s: float) -> Sight | None:
     rows = [memory for process in family(pid) if (memory := _memory(process))]
     if not rows:
         return None
-    mapped, resident, peak, lazy, huge = (sum(column) for column in zip(*rows, strict=True))
-    return Sight(at_s, mapped, resident, peak, lazy, huge)
+    return Sight(at_s, *(sum(column) for column in zip(*rows, strict=True)))
 
 
 def family(pid: int) -> Iterator[int]:
@@ -120,15 +127,16 @@ def family(pid: int) -> Iterator[int]:
             yield from family(int(child))
 
 
-def _memory(pid: int) -> tuple[int, int, int, int, int] | None:
-    """(mapped, resident, peak, lazily freed, huge) bytes; None for a process that has ended."""
+def _memory(pid: int) -> tuple[int, ...] | None:
+    """The bytes of a sight, in its order; None for a process that has ended."""
     total = dict(_fields(_text(PROC / str(pid) / "smaps_rollup")))
     status = dict(_fields(_text(PROC / str(pid) / "status")))
     if "Rss" not in total or "VmSize" not in status:
         return None
     peak = max(status.get("VmHWM", 0), total["Rss"])
     lazy, huge = total.get("LazyFree", 0), total.get("AnonHugePages", 0)
-    return status["VmSize"], total["Rss"], peak, lazy, huge
+    most = status.get("VmPeak", status["VmSize"])
+    return status["VmSize"], total["Rss"], peak, lazy, huge, most
 
 
 def _fields(text: str) -> Iterator[tuple[str, int]]:

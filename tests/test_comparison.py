@@ -65,6 +65,10 @@ def test_two_allocators_by_the_command(capsys: pytest.CaptureFixture[str], tmp_p
     assert "A/A in the same blocks" in shown
     assert "glibc, mimalloc served the calls" in shown
     assert max(map(len, shown.splitlines())) <= 100
+    (mapped,) = (line for line in shown.splitlines() if line.startswith("peak mapped"))
+    assert "MiB" in mapped
+    assert mapped.endswith("timed")  # an account of the kernel's, no trace
+    assert "/proc, looked at every 10.00 ms" in " ".join(shown.split())
     data = json.loads(document.read_text())
     assert data["schema"] == "hakprof.compare/1"
     assert data["rows"][0]["arm"] == "mimalloc"

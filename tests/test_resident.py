@@ -2,8 +2,9 @@ import os
 import subprocess
 import sys
 
+from hakprof.model import Allocator, Job, Target
 from hakprof.process import Command, run
-from hakprof.resident import Watch, family, sight
+from hakprof.resident import Watch, Watching, family, sight
 
 ALLOCATE = "import time; b = b'x' * (64 << 20); time.sleep(0.3); del b; time.sleep(0.3)"
 
@@ -23,6 +24,16 @@ def test_resident_memory_is_seen_to_rise_and_fall() -> None:
     assert all(s.mapped_bytes >= s.resident_bytes for s in watches[0].sights)
     times = [s.at_s for s in watches[0].sights]
     assert times == sorted(times)
+
+
+def test_what_was_mapped_only_for_a_moment_counts() -> None:
+    code = "import mmap, time; mmap.mmap(-1, 1 << 30).close(); time.sleep(0.5)"
+    target = Target("python", (sys.executable, "-c", code), is_benchmark=False)
+    sample = Watching().measure(Job("glibc", 0, target, Allocator("glibc", None)))
+    (peak,) = sample.readings
+    assert peak.name == "mapped_bytes"
+    assert isinstance(peak.value, float)
+    assert peak.value > 1 << 30
 
 
 def test_a_process_that_is_gone_is_not_seen() -> None:
