@@ -190,6 +190,29 @@ HK_INLINE void *alloc_fast(size_t size) {
     return block;
 }
 
+/* A multiple of the alignment that holds `size` bytes, less one: a power of two rounds up by the
+ * bits below it. Too large to have a class for no bytes, and for alignment 0. */
+HK_INLINE size_t last_of(size_t alignment, size_t size) {
+    return (size + BLOCK_OVERHEAD - 1) | (alignment - 1);
+}
+
+/* The same of any class, without a branch that depends on which. Blocks of a class are aligned to
+ * the largest power of two that divides their size, for slabs are aligned to 64 KiB; and a multiple
+ * of the alignment has a class whose size is one, too (test_size_class). */
+HK_INLINE void *alloc_fast_any(size_t alignment, size_t size) {
+    size_t last = last_of(alignment, size);
+    if (HK_UNLIKELY(last >= HK_SMALL_MAX || (BLOCK_OVERHEAD != 0 && size > HK_SMALL_MAX))) {
+        return NULL;
+    }
+    size_t cls = hk_class_of_last(last);
+    void *block = hk_cache_pop(cls);
+    if (HK_LIKELY(block != NULL)) {
+        hk_on_alloc_hit(hk_cache_own_block(), cls, size);
+        (void)hand_out(block, cls);
+    }
+    return block;
+}
+
 HK_INLINE void *alloc_slow(size_t size, struct hk_site site) {
     return size > HK_FINE_MAX - BLOCK_OVERHEAD ? alloc_coarse(size, site) : alloc_fine_slow(size);
 }
@@ -213,20 +236,22 @@ HK_EXPORT void *hak_alloc_at(size_t size, const void *site) {
     return alloc(size, hk_site_of(site));
 }
 
-HK_EXPORT void *calloc(size_t count, size_t size) {
+static HK_NOINLINE void *calloc_slow(size_t bytes, struct hk_site site) {
+    bool big = bytes > HK_SMALL_MAX - BLOCK_OVERHEAD;
+    bool zeroed = big;
+    void *block = big ? alloc_big(bytes, HK_UNIT, &zeroed, site) : alloc_slow(bytes, site);
+    return block && !zeroed ? memset(block, 0, bytes) : block;
+}
+
+HK_HOT HK_EXPORT void *calloc(size_t count, size_t size) {
     size_t bytes;
     if (HK_UNLIKELY(__builtin_mul_overflow(count, size, &bytes))) {
         hk_on_early(HK_EARLY_SIZE_ABSURD);
         return no_memory();
     }
     hk_on_calloc();
-    bool big = bytes > HK_SMALL_MAX - BLOCK_OVERHEAD;
-    bool zeroed = big;
-    void *block = big ? alloc_big(bytes, HK_UNIT, &zeroed, HERE) : alloc(bytes, HERE);
-    if (block && !zeroed) {
-        memset(block, 0, bytes);
-    }
-    return block;
+    void *block = alloc_fast_any(HK_ALIGNMENT, bytes);
+    return HK_LIKELY(block != NULL) ? memset(block, 0, bytes) : calloc_slow(bytes, HERE);
 }
 
 /* --- free ------------------------------------------------------------------------------------- */
@@ -361,7 +386,7 @@ static void *move(void *block, size_t old_size, size_t size, struct hk_site site
     return moved;
 }
 
-HK_EXPORT void *realloc(void *block, size_t size) {
+HK_HOT HK_EXPORT void *realloc(void *block, size_t size) {
     if (!block) {
         return alloc(size, HERE);
     }
@@ -399,25 +424,28 @@ static HK_NOINLINE void *alloc_aligned_big(size_t alignment, size_t size, struct
     return alloc_big(size > HK_SMALL_MAX ? size : HK_SMALL_MAX + 1, alignment, &zeroed, site);
 }
 
-/* `alignment` is a power of two. Blocks of a class are aligned to the largest power of two that
- * divides their size, for slabs are aligned to 64 KiB; and a multiple of the alignment has a class
- * whose size is one, too (test_size_class). */
-static void *alloc_aligned(size_t alignment, size_t size, struct hk_site site) {
-    hk_on_aligned();
+/* The list is empty, the block too large, or no bytes are asked for. */
+static HK_NOINLINE void *alloc_aligned_slow(size_t alignment, size_t size, struct hk_site site) {
     if (alignment <= HK_ALIGNMENT) {
         return alloc(size, site);
     }
-    if (HK_LIKELY(size < HK_SMALL_MAX && alignment <= HK_SMALL_MAX)) {
-        size_t bytes = size + BLOCK_OVERHEAD;
-        size_t rounded = bytes > alignment ? hk_round_up(bytes, alignment) : alignment;
-        if (HK_LIKELY(rounded <= HK_SMALL_MAX)) {
-            return alloc_of_class(hk_class_of(rounded), size);
+    if (size <= HK_SMALL_MAX) {
+        size_t last = last_of(alignment, size ? size : 1);
+        if (last < HK_SMALL_MAX) {
+            return alloc_of_class(hk_class_of_last(last), size);
         }
     }
     return alloc_aligned_big(alignment, size, site);
 }
 
-static void *bad_alignment(void) {
+/* `alignment` is a power of two. */
+HK_INLINE void *alloc_aligned(size_t alignment, size_t size, struct hk_site site) {
+    hk_on_aligned();
+    void *block = alloc_fast_any(alignment, size);
+    return HK_LIKELY(block != NULL) ? block : alloc_aligned_slow(alignment, size, site);
+}
+
+static HK_COLD void *bad_alignment(void) {
     hk_on_early(HK_EARLY_BAD_ALIGNMENT);
     errno = EINVAL;
     return NULL;
@@ -434,20 +462,24 @@ HK_EXPORT void *memalign(size_t alignment, size_t size) {
     return alloc_aligned(alignment, size, HERE);
 }
 
-HK_EXPORT void *aligned_alloc(size_t alignment, size_t size) {
+HK_HOT HK_EXPORT void *aligned_alloc(size_t alignment, size_t size) {
     return hk_is_power_of_two(alignment) ? alloc_aligned(alignment, size, HERE) : bad_alignment();
 }
 
-HK_EXPORT int posix_memalign(void **result, size_t alignment, size_t size) {
+HK_HOT HK_EXPORT int posix_memalign(void **result, size_t alignment, size_t size) {
     if (!hk_is_power_of_two(alignment) || alignment % sizeof(void *) != 0) {
         hk_on_early(HK_EARLY_BAD_ALIGNMENT);
         return EINVAL;
     }
-    int kept = errno;
-    void *block = alloc_aligned(alignment, size, HERE);
-    errno = kept;
-    if (!block) {
-        return ENOMEM;
+    hk_on_aligned();
+    void *block = alloc_fast_any(alignment, size);
+    if (HK_UNLIKELY(!block)) {
+        int kept = errno;
+        block = alloc_aligned_slow(alignment, size, HERE);
+        errno = kept;
+        if (!block) {
+            return ENOMEM;
+        }
     }
     *result = block;
     return 0;
