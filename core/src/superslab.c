@@ -68,9 +68,13 @@ static bool claim(struct hk_superslab *superslab, unsigned first, unsigned units
 
 struct hk_slab *hk_units_take(unsigned units, uint8_t code, enum hk_stage *stage) {
     struct hk_slab *slab = NULL;
-    const enum hk_grain grain = hk_class_units(code) == 1 ? HK_GRAIN_FINE : HK_GRAIN_COARSE;
+    const enum hk_grain grain =
+        hk_class_size(code) <= HK_GRAIN_FINE_MAX ? HK_GRAIN_FINE : HK_GRAIN_COARSE;
     hk_lock(&hk_superslabs.lock, HK_LOCK_SUPERSLAB);
     struct hk_superslab *superslab = hk_shelf_find(grain, HK_SHELF_DIRTY, units);
+    if (!superslab && grain == HK_GRAIN_FINE) { /* resident already, without a huge page */
+        superslab = hk_shelf_find(HK_GRAIN_COARSE, HK_SHELF_DIRTY, units);
+    }
     uint64_t bits = superslab ? superslab->dirty : 0;
     *stage = HK_STAGE_RECYCLED;
     if (!superslab) {

@@ -8,10 +8,11 @@
 
 enum hk_shelf_kind { HK_SHELF_FREE, HK_SHELF_DIRTY, HK_SHELVES };
 
-/* Slabs of one unit, of blocks up to 8 KiB, are used to the last page or nearly, and gain from huge
- * pages. Others leave tails that nobody touches, which huge pages would make resident: they live in
- * SuperSlabs of their own. */
+/* A block starts in every page of a slab whose blocks are no larger than a page: all of it is
+ * touched, and gains from huge pages. Others hold pages that nobody may touch, which huge pages
+ * would make resident: they live in SuperSlabs of their own. */
 enum hk_grain { HK_GRAIN_FINE, HK_GRAIN_COARSE, HK_GRAINS };
+enum { HK_GRAIN_FINE_MAX = 4096 };
 
 /* A double link of a shelf's list. */
 struct hk_shelf_link {

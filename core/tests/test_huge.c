@@ -54,10 +54,10 @@ static void *fill(size_t size, size_t bytes) {
 }
 
 static void test_small(void) {
-    CHECK(!advised(fill(8192, 8 * MIB)));
-    CHECK(advised(fill(8192, 64 * MIB)));
+    CHECK(!advised(fill(4096, 8 * MIB)));
+    CHECK(advised(fill(4096, 64 * MIB)));
     CHECK(advised(fill(1049, 64 * MIB)));
-    CHECK(!advised(fill(12000, 128 * MIB)));
+    CHECK(!advised(fill(4097, 128 * MIB)));
 }
 
 int main(void) {
