@@ -7,7 +7,6 @@
 #include <sys/resource.h>
 
 enum {
-    HK_ADDRESS_BITS = 47, /* of user space on every 64-bit Linux, unless one asks for more */
     HK_MAP_SIZE_SHIFT = HK_ADDRESS_BITS - HK_UNIT_SHIFT,
     /* Parts of the array become writable in these steps: 4 GiB of heap each. */
     HK_CHUNK_SHIFT = 16,

@@ -11,6 +11,8 @@
 #include "base.h"
 #include "registry.h"
 
+enum { HK_ADDRESS_BITS = 47 }; /* of user space on every 64-bit Linux, unless one asks for more */
+
 /* Indexed by address >> HK_UNIT_SHIFT. Valid for NULL even before hk_class_map_init. */
 extern uint8_t *hk_class_map __attribute__((visibility("hidden")));
 

@@ -6,8 +6,7 @@
 #include "secure.h"
 
 HK_INLINE void *hk_next(const void *block) {
-    void *next = *(void *const *)block;
-    return hk_secure_on ? hk_secure_link(block, next) : next;
+    return *(void *const *)block;
 }
 
 /* The same of a block that is taken off its list. */
@@ -28,8 +27,7 @@ HK_INLINE void hk_set_next(void *block, void *next) {
 
 /* The same of a list that its owner may be changing: any value. */
 HK_INLINE void *hk_next_unsure(const void *block) {
-    void *next = __atomic_load_n((void *const *)block, __ATOMIC_RELAXED);
-    return hk_secure_on ? hk_secure_link(block, next) : next;
+    return __atomic_load_n((void *const *)block, __ATOMIC_RELAXED);
 }
 
 #endif

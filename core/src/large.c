@@ -15,6 +15,7 @@
 struct range {
     char *start;
     size_t bytes;
+    size_t slack[HK_SECURE]; /* of a live block: bytes behind it in the same pages */
 };
 
 enum {
@@ -29,6 +30,10 @@ enum {
 #define HUGE_PAGE     (2 * HK_MIB)
 
 static struct hk_lock lock;
+
+static size_t slack_of(const struct range *range) {
+    return hk_secure_on ? *range->slack : 0;
+}
 
 /* Live blocks, by their start: open addressing with linear probing. */
 static struct {
@@ -88,7 +93,7 @@ static bool insert(struct range range) {
     }
     *slot_of(range.start) = range;
     live.count++;
-    live.bytes += range.bytes;
+    live.bytes += range.bytes + slack_of(&range);
     if (live.bytes + cache.bytes > peak) {
         peak = live.bytes + cache.bytes;
     }
@@ -104,7 +109,7 @@ static struct range *find(const void *block) {
 static struct range erase(struct range *slot) {
     struct range gone = *slot;
     live.count--;
-    live.bytes -= gone.bytes;
+    live.bytes -= gone.bytes + slack_of(&gone);
     size_t hole = (size_t)(slot - live.slots);
     for (size_t i = hole;;) {
         i = (i + 1) & (live.size - 1);
@@ -138,11 +143,11 @@ static struct range map_range(size_t bytes, size_t alignment) {
         alignment = HUGE_PAGE; /* whole tables of pages, which also move as one */
     }
     void *start = hk_secure_on ? hk_secure_map(bytes, alignment) : hk_os_map(bytes, alignment);
-    return (struct range){start, bytes};
+    return (struct range){.start = start, .bytes = bytes};
 }
 
 static bool unmap_range(struct range range) {
-    return hk_secure_on ? hk_secure_unmap(range.start, range.bytes)
+    return hk_secure_on ? hk_secure_unmap(range.start, range.bytes + slack_of(&range))
                         : hk_os_unmap(range.start, range.bytes);
 }
 
@@ -203,6 +208,19 @@ static void put_cached(struct range range) {
     insert_cached(at, range);
 }
 
+/* The variant `secure`: a block in the first bytes of a range that was freed. What it has no use for
+ * stays behind it; a range of more than twice its size is shortened. */
+static struct range guarded_part(struct range range, size_t bytes) {
+    hk_secure_large_taken(range.start);
+    if (range.bytes / 2 > bytes && hk_secure_shorten(range.start, range.bytes, bytes)) {
+        range.bytes = bytes;
+    }
+    const size_t used = hk_secure_large_use(range.start, bytes, range.bytes);
+    *range.slack = range.bytes - used;
+    range.bytes = used;
+    return range;
+}
+
 /* The smallest cached range that fits, cut to size unless little is left. */
 static struct range take_cached(size_t bytes, size_t alignment) {
     unsigned best = cache.count;
@@ -218,15 +236,13 @@ static struct range take_cached(size_t bytes, size_t alignment) {
     }
     struct range range = cache.ranges[best];
     remove_cached(best);
-    size_t rest = range.bytes - bytes;
     if (hk_secure_on) {
-        hk_secure_large_taken(range.start);
-        if (rest > bytes / SLACK_PART && hk_secure_shorten(range.start, range.bytes, bytes)) {
-            range.bytes = bytes;
-        }
-    } else if (rest > bytes / SLACK_PART) {
+        return guarded_part(range, bytes);
+    }
+    size_t rest = range.bytes - bytes;
+    if (rest > bytes / SLACK_PART) {
         range.bytes = bytes;
-        insert_cached(best, (struct range){range.start + bytes, rest});
+        insert_cached(best, (struct range){.start = range.start + bytes, .bytes = rest});
     }
     return range;
 }
@@ -267,7 +283,9 @@ static size_t cache_limit(void) {
 static void release(struct range range) {
     hk_on_large_cached();
     if (hk_secure_on) {
-        hk_secure_large_freed(range.start, range.bytes);
+        hk_secure_large_freed(range.start, range.bytes, *range.slack);
+        range.bytes += *range.slack;
+        *range.slack = 0;
     }
     put_cached(range);
     size_t before = cache.bytes;
@@ -378,12 +396,14 @@ static void set_bytes(struct range *slot, size_t bytes) {
 
 static void shorten(struct range *slot, size_t bytes) {
     if (hk_secure_on) {
-        if (hk_secure_shorten(slot->start, slot->bytes, bytes)) {
+        if (hk_secure_shorten(slot->start, slot->bytes + *slot->slack, bytes)) {
+            live.bytes -= *slot->slack;
+            *slot->slack = 0;
             set_bytes(slot, bytes);
         }
         return;
     }
-    struct range rest = {slot->start + bytes, slot->bytes - bytes};
+    struct range rest = {.start = slot->start + bytes, .bytes = slot->bytes - bytes};
     set_bytes(slot, bytes);
     release(rest);
 }
@@ -398,12 +418,19 @@ static bool resize_in_place(struct range *slot, size_t bytes) {
         return true;
     }
     size_t more = bytes - slot->bytes;
+    if (hk_secure_on && more <= *slot->slack) {
+        size_t used = hk_secure_large_use(slot->start, bytes, slot->bytes + *slot->slack);
+        *slot->slack -= used - slot->bytes;
+        slot->bytes = used;
+        return true;
+    }
     unsigned at = cached_after(end);
     if (at < cache.count && cache.ranges[at].start == end && cache.ranges[at].bytes >= more) {
         struct range next = cache.ranges[at];
         remove_cached(at);
         if (next.bytes > more) {
-            insert_cached(at, (struct range){next.start + more, next.bytes - more});
+            insert_cached(at,
+                          (struct range){.start = next.start + more, .bytes = next.bytes - more});
         }
         set_bytes(slot, bytes);
         return true;
@@ -429,6 +456,9 @@ void *hk_large_resize(void *block, size_t size) {
     hk_lock(&lock, HK_LOCK_LARGE);
     struct range *slot = find(block);
     struct range old = slot ? *slot : (struct range){0};
+    if (hk_secure_on && slot && *old.slack) {
+        hk_secure_large_look(old.start, old.bytes, "realloc(): write past the end of");
+    }
     bool done = slot && resize_in_place(slot, bytes);
     hk_unlock(&lock);
     if (done || !old.start) {
@@ -454,7 +484,7 @@ void *hk_large_resize(void *block, size_t size) {
         return new.start;
     }
     if (hk_secure_on) {
-        hk_secure_abandon(old.start, old.bytes);
+        hk_secure_abandon(old.start, old.bytes, *old.slack);
     }
     ask_for_huge_pages(new);
     return new.start;

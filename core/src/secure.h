@@ -1,13 +1,13 @@
 /* The variant `secure` (HK_SECURE=1, docs/variants.md): misuse of a block ends in a message with
  * its address, and abort.
  *
- *     live | the program's bytes ...                             | END ^ here |
- *     free | next ^ LINK ^ here | next ^ LINK ^ MARK | old bytes | END ^ here |
+ *     live | the program's bytes ...                             | KEY ^ here |
+ *     free | next | next ^ KEY ^ here | old bytes ...            | KEY ^ here |
  *
- * Names in capitals are random keys of the process, `here` is the block's address. The first two
- * words of a free block must agree whenever it is handed on; a block whose words agree when it is
- * freed is free already. The last word is written when the block is cut, and read by free. So a
- * block has room for eight bytes less than its class, and is 32 bytes at least.
+ * KEY is a random number of the process, `here` is the block's address. The first two words of a
+ * free block must agree whenever it is handed on; a block whose words agree when it is freed is free
+ * already. The last word is written when the block is cut, and read by free. So a block has room for
+ * eight bytes less than its class, and is 32 bytes at least.
  *
  * With HAKMEM_ZERO_ON_FREE=1 the fast checks look for what no block holds, so that every call takes
  * the cold ones, which also zero what is freed, and see whether it still is zero.
@@ -30,10 +30,8 @@ enum {
 };
 
 extern struct hk_secure {
-    uint64_t link;
-    uint64_t mark;     /* of what is freed now */
-    uint64_t expected; /* of what is given out: another one where freed blocks are zeroed */
-    uint64_t end;
+    uint64_t key;
+    uint64_t mark; /* in its place in what is freed now: another one where freed blocks are zeroed */
     uint16_t ends[HK_SECURE_ENDS]; /* offset of the last word by class; 0 where blocks are zeroed */
 } hk_secure __attribute__((visibility("hidden")));
 
@@ -43,31 +41,32 @@ HK_COLD void hk_secure_look_at_freed(void *block, unsigned cls);
 /* For realloc and malloc_usable_size. `bytes`: of the block, its last word included. */
 void hk_secure_look_at_live(const void *block, size_t bytes);
 
-/* MARK, if the block is free. */
+/* The key with which its first two words agree. */
 HK_INLINE uint64_t hk_secure_mark_at(const void *block) {
     const uint64_t *words = block;
     return words[0] ^ words[1] ^ (uintptr_t)block;
 }
 
-/* END, if it has not been written to. */
-HK_INLINE uint64_t hk_secure_end_at(const void *block, size_t offset) {
-    return *(const uint64_t *)((const char *)block + offset) ^ (uintptr_t)block;
+/* A block's last word. */
+HK_INLINE uint64_t *hk_secure_end(const void *block, size_t offset) {
+    return (uint64_t *)((uintptr_t)block + offset);
 }
 
-/* A link of `block`, hidden or shown. */
-HK_INLINE void *hk_secure_link(const void *block, const void *link) {
-    return (void *)((uintptr_t)link ^ (uintptr_t)block ^ hk_secure.link);
+HK_INLINE bool hk_secure_end_is_intact(const void *block, size_t offset) {
+    return *hk_secure_end(block, offset) == (hk_secure.key ^ (uintptr_t)block);
 }
 
 /* The fast checks. False: look closer. */
 HK_INLINE bool hk_secure_may_give(const void *block) {
-    return !hk_secure_on || HK_LIKELY(hk_secure_mark_at(block) == hk_secure.expected);
+    return !hk_secure_on || HK_LIKELY(hk_secure_mark_at(block) == hk_secure.key);
 }
 
+/* Where blocks are zeroed the offset is 0, and the word there the program's. */
 HK_INLINE bool hk_secure_may_free(const void *block, size_t cls) {
-    return !hk_secure_on ||
-           HK_LIKELY(hk_secure_mark_at(block) != hk_secure.mark &&
-                     hk_secure_end_at(block, hk_secure.ends[cls]) == hk_secure.end);
+    const uint64_t *words = block;
+    const uint64_t tag = hk_secure.mark ^ (uintptr_t)block;
+    return !hk_secure_on || HK_LIKELY((words[0] ^ words[1]) != tag &&
+                                      *hk_secure_end(block, hk_secure.ends[cls]) == tag);
 }
 
 /* A block is taken off a list. */
@@ -79,9 +78,9 @@ HK_INLINE void hk_secure_taken(const void *block) {
 
 HK_INLINE void hk_secure_set_next(void *block, const void *next) {
     uint64_t *words = block;
-    uint64_t hidden = (uintptr_t)next ^ hk_secure.link;
-    words[0] = hidden ^ (uintptr_t)block;
-    words[1] = hidden ^ hk_secure.mark;
+    const uint64_t tag = hk_secure.mark ^ (uintptr_t)block; /* free has it in a register */
+    words[0] = (uintptr_t)next;
+    words[1] = (uintptr_t)next ^ tag;
 }
 
 /* A block is about to be given to the program: it is not free any more. */
@@ -94,7 +93,7 @@ HK_INLINE void hk_secure_given(void *block) {
 /* Writes the last word of a block of so many bytes. */
 HK_INLINE void hk_secure_set_end(void *block, size_t bytes) {
     if (hk_secure_on) {
-        *(uint64_t *)((char *)block + bytes - HK_SECURE_BYTES) = hk_secure.end ^ (uintptr_t)block;
+        *hk_secure_end(block, bytes - HK_SECURE_BYTES) = hk_secure.key ^ (uintptr_t)block;
     }
 }
 
@@ -118,15 +117,24 @@ HK_INLINE void hk_secure_batch_taken(void *batch) {
 }
 
 /* Large blocks, with 64 KiB of pages that nobody may touch on both sides; the pages between the end
- * of a block and the next multiple of 64 KiB are such, too. `bytes` are whole pages. */
+ * of a range and the next multiple of 64 KiB are such, too. `bytes` are whole pages. */
 void *hk_secure_map(size_t bytes, size_t alignment);
 bool hk_secure_unmap(char *start, size_t bytes);
 /* Leaves the first `kept` bytes. False: all is as before. */
 bool hk_secure_shorten(char *start, size_t bytes, size_t kept);
-/* The pages have moved elsewhere. */
-void hk_secure_abandon(char *start, size_t bytes);
-/* A large block is freed, and waits for its next use. */
-void hk_secure_large_freed(char *start, size_t bytes);
+/* The first `bytes` have moved elsewhere; those of the slack have not. */
+void hk_secure_abandon(char *start, size_t bytes, size_t slack);
+
+/* To move a guard takes a system call. So a range that is used again keeps its own; where the block
+ * does not fill it, KEY ^ here stands behind the block. */
+
+/* How many of a range's bytes a block of `bytes` is given: an eighth more at most, so that the words
+ * behind blocks lie on few pages. */
+size_t hk_secure_large_use(char *start, size_t bytes, size_t all);
+/* Dies if the word behind a block was written to. */
+void hk_secure_large_look(const char *start, size_t bytes, const char *message);
+/* A large block is freed, and with its slack waits for its next use. */
+void hk_secure_large_freed(char *start, size_t bytes, size_t slack);
 void hk_secure_large_taken(const char *start);
 
 /* Before the first block is cut: chooses the keys. */

@@ -9,15 +9,18 @@
 
 #include <string.h>
 
-enum { LINKS_BYTES = 2 * sizeof(uint64_t) }; /* next, mark */
+enum {
+    LINKS_BYTES = 2 * sizeof(uint64_t), /* next, mark */
+    LARGE_STEPS = 8,                    /* a doubling */
+};
 
 static bool is_zeroing(void) {
-    return hk_secure.mark != hk_secure.expected;
+    return hk_secure.mark != hk_secure.key;
 }
 
 static bool is_free(const void *block) {
     uint64_t mark = hk_secure_mark_at(block);
-    return mark == hk_secure.mark || mark == hk_secure.expected;
+    return mark == hk_secure.mark || mark == hk_secure.key;
 }
 
 static size_t end_of(unsigned cls) {
@@ -53,7 +56,7 @@ void hk_secure_look_at_freed(void *block, unsigned cls) {
     if (is_free(block)) {
         hk_fatal("free(): double free of", block);
     }
-    if (hk_secure_end_at(block, end) != hk_secure.end) {
+    if (!hk_secure_end_is_intact(block, end)) {
         hk_fatal("free(): write past the end of", block);
     }
     if (is_zeroing()) {
@@ -62,7 +65,7 @@ void hk_secure_look_at_freed(void *block, unsigned cls) {
 }
 
 void hk_secure_run_freed(void *block, size_t bytes) {
-    if (hk_secure_end_at(block, bytes - HK_SECURE_BYTES) != hk_secure.end) {
+    if (!hk_secure_end_is_intact(block, bytes - HK_SECURE_BYTES)) {
         hk_fatal("free(): write past the end of", block);
     }
     if (is_zeroing()) {
@@ -70,9 +73,28 @@ void hk_secure_run_freed(void *block, size_t bytes) {
     }
 }
 
-void hk_secure_large_freed(char *start, size_t bytes) {
+size_t hk_secure_large_use(char *start, size_t bytes, size_t all) {
+    const size_t step = ((size_t)1 << (63 - __builtin_clzl(bytes))) / LARGE_STEPS;
+    const size_t used = hk_round_up(bytes, step > hk_os_page() ? step : hk_os_page());
+    if (used >= all) {
+        return all;
+    }
+    *hk_secure_end(start, used) = hk_secure.key ^ (uintptr_t)start;
+    return used;
+}
+
+void hk_secure_large_look(const char *start, size_t bytes, const char *message) {
+    if (!hk_secure_end_is_intact(start, bytes)) {
+        hk_fatal(message, start);
+    }
+}
+
+void hk_secure_large_freed(char *start, size_t bytes, size_t slack) {
+    if (slack) {
+        hk_secure_large_look(start, bytes, "free(): write past the end of");
+    }
     if (is_zeroing()) {
-        (void)hk_os_purge(start, bytes);
+        (void)hk_os_purge(start, bytes + slack);
     }
     hk_secure_set_next(start, NULL);
 }
@@ -90,7 +112,7 @@ void hk_secure_look_at_live(const void *block, size_t bytes) {
             hk_fatal("realloc(): use of free block", block);
         }
     }
-    if (hk_secure_end_at(block, bytes - HK_SECURE_BYTES) != hk_secure.end) {
+    if (!hk_secure_end_is_intact(block, bytes - HK_SECURE_BYTES)) {
         hk_fatal("realloc(): write past the end of", block);
     }
 }

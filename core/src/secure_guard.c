@@ -40,7 +40,7 @@ bool hk_secure_shorten(char *start, size_t bytes, size_t kept) {
     return true;
 }
 
-void hk_secure_abandon(char *start, size_t bytes) {
+void hk_secure_abandon(char *start, size_t bytes, size_t slack) {
     (void)hk_os_unmap(start - GUARD, GUARD);
-    (void)hk_os_unmap(start + bytes, inner(bytes) - bytes + GUARD);
+    (void)hk_os_unmap(start + bytes, inner(bytes + slack) - bytes + GUARD);
 }

@@ -182,6 +182,17 @@ static void past_the_end_then_realloc(size_t size) {
     sink = realloc(block, size * 8);
 }
 
+/* Its range keeps the guard pages where they were. */
+static void past_the_end_of_part(size_t size) {
+    free(malloc(size + size / 2));
+    past_the_end(size);
+}
+
+static void past_the_end_of_part_then_realloc(size_t size) {
+    free(malloc(size + size / 2));
+    past_the_end_then_realloc(size);
+}
+
 /* Before a block lies the end of another. */
 static void before_the_start(size_t size) {
     static char *blocks[MANY];
@@ -295,6 +306,9 @@ static const struct {
     {"in foreign memory", in_foreign_memory, ANY, "free(): invalid pointer", NULL},
     {"past the end", past_the_end, SMALL | RUN, "free(): write past the end of", NULL},
     {"past the end, realloc", past_the_end_then_realloc, SMALL | RUN,
+     "realloc(): write past the end of", NULL},
+    {"past the end of part", past_the_end_of_part, LARGE, "free(): write past the end of", NULL},
+    {"past the end of part, realloc", past_the_end_of_part_then_realloc, LARGE,
      "realloc(): write past the end of", NULL},
     {"before the start", before_the_start, SMALL, "free(): write past the end of", NULL},
     {"first byte of free", first_byte_of_free, ANY, "malloc(): write into free block", NULL},
