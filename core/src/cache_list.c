@@ -7,6 +7,7 @@
 
 enum {
     LONGEST_WALK = 1 << 17, /* blocks: longer than any list can be */
+    MOST_LOOKED_AT = 1024,  /* blocks of a list, at exit */
 };
 
 /* Takes the first block of a list, which becomes the thread's. */
@@ -77,12 +78,17 @@ bool hk_held_flush(struct hk_thread *thread, unsigned cls) {
     return lists[0] || lists[1];
 }
 
+/* --- looking ---------------------------------------------------------------------------------- */
+
+static bool may_hold(unsigned cls, const void *block) {
+    return block && hk_code_of(block) == cls && ((uintptr_t)block & (HK_ALIGNMENT - 1)) == 0;
+}
+
 /* What is read is checked before it is followed. */
 static size_t walk(void *const *list, unsigned cls) {
     const void *block = __atomic_load_n(list, __ATOMIC_RELAXED);
     size_t length = 0;
-    while (block && length < LONGEST_WALK && hk_code_of(block) == cls &&
-           ((uintptr_t)block & (HK_ALIGNMENT - 1)) == 0) {
+    while (length < LONGEST_WALK && may_hold(cls, block)) {
         length++;
         block = hk_next_unsure(block);
     }
@@ -91,6 +97,58 @@ static size_t walk(void *const *list, unsigned cls) {
 
 size_t hk_held_count(const struct hk_thread *thread, unsigned cls) {
     return walk(&thread->tls->head[cls], cls) + walk(&thread->slots[cls].held.spare, cls);
+}
+
+/* How many blocks one after another lead back to where they began; 0: none, as far as one looks.
+ * Brent's way: a block is kept and looked for among twice as many as before. */
+static size_t length_of_circle(unsigned cls, const void *block, size_t looks) {
+    const void *kept = block;
+    size_t since = 0;
+    for (size_t next = 1; looks && may_hold(cls, block); looks--) {
+        block = hk_next(block);
+        since++;
+        if (block == kept) {
+            return since;
+        }
+        if (since == next) {
+            kept = block;
+            since = 0;
+            next *= 2;
+        }
+    }
+    return 0;
+}
+
+/* The first block that a list leads back to. */
+static const void *start_of_circle(const void *list, size_t length) {
+    const void *ahead = list;
+    for (; length; length--) {
+        ahead = hk_next(ahead);
+    }
+    for (; list != ahead; list = hk_next(list)) {
+        ahead = hk_next(ahead);
+    }
+    return list;
+}
+
+/* A block that was freed twice, with others between, is twice in the list, which leads in a circle
+ * of blocks that were freed since the room was granted. Brent needs four looks for each at most. */
+static void look_for_circle(const struct hk_thread *thread, unsigned cls) {
+    const size_t freed = (uint16_t)(thread->slots[cls].granted - hk_tls.room[cls]);
+    const size_t looks = 4 * freed < MOST_LOOKED_AT ? 4 * freed : MOST_LOOKED_AT;
+    const void *list = hk_tls.head[cls];
+    const size_t length = length_of_circle(cls, list, looks);
+    if (length) {
+        hk_fatal("free(): double free, noticed at exit, of", start_of_circle(list, length));
+    }
+}
+
+/* In the thread that calls exit: nobody else changes its lists. */
+__attribute__((destructor)) static void look_at_exit(void) {
+    const struct hk_thread *thread = hk_tls.thread;
+    for (unsigned cls = 1; !hk_secure_on && thread && cls < HK_CLASSES; cls++) {
+        look_for_circle(thread, cls);
+    }
 }
 
 void *hk_held_alloc_one(unsigned cls) {
