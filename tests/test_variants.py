@@ -75,6 +75,7 @@ enum hk_stats_count { HK_STATS_ALLOC, HK_STATS_FREE };
 #define hk_stats_fold(counted) ((void)0)
 #define hk_stats_add(sums, counted) ((void)0)
 #define hk_stats_or(counted, which, derived) (derived)
+#define HK_SECURE 0
 #define hk_secure_on 0
 #define HK_SECURE_BYTES 0
 #define HK_SECURE_SMALLEST 0
@@ -82,7 +83,6 @@ enum hk_stats_count { HK_STATS_ALLOC, HK_STATS_FREE };
 #define hk_secure_may_free(block, cls) true
 #define hk_secure_taken(block) ((void)0)
 #define hk_secure_set_next(block, next) ((void)0)
-#define hk_secure_link(block, hidden) NULL
 #define hk_secure_given(block) ((void)0)
 #define hk_secure_look_at_freed(block, cls) ((void)0)
 #define hk_secure_set_end(block, bytes) ((void)0)
@@ -96,8 +96,10 @@ enum hk_stats_count { HK_STATS_ALLOC, HK_STATS_FREE };
 #define hk_secure_map(bytes, alignment) NULL
 #define hk_secure_unmap(start, bytes) true
 #define hk_secure_shorten(start, bytes, kept) true
-#define hk_secure_abandon(start, bytes) ((void)0)
-#define hk_secure_large_freed(start, bytes) ((void)0)
+#define hk_secure_abandon(start, bytes, slack) ((void)0)
+#define hk_secure_large_use(start, bytes, all) (bytes)
+#define hk_secure_large_look(start, bytes, message) ((void)0)
+#define hk_secure_large_freed(start, bytes, slack) ((void)0)
 #define hk_secure_large_taken(start) ((void)0)
 #define hk_secure_start() ((void)0)
 #define hk_secure_zero_on_free() ((void)0)

@@ -145,9 +145,11 @@ static void look_for_circle(const struct hk_thread *thread, unsigned cls) {
 
 /* In the thread that calls exit: nobody else changes its lists. */
 __attribute__((destructor)) static void look_at_exit(void) {
-    const struct hk_thread *thread = hk_tls.thread;
-    for (unsigned cls = 1; !hk_secure_on && thread && cls < HK_CLASSES; cls++) {
-        look_for_circle(thread, cls);
+    if (hk_secure_on || !hk_tls.thread) {
+        return;
+    }
+    for (unsigned cls = 1; cls < HK_CLASSES; cls++) {
+        look_for_circle(hk_tls.thread, cls);
     }
 }
 

@@ -208,8 +208,8 @@ static void put_cached(struct range range) {
     insert_cached(at, range);
 }
 
-/* The variant `secure`: a block in the first bytes of a range that was freed. What it has no use for
- * stays behind it; a range of more than twice its size is shortened. */
+/* The variant `secure`: a block in the first bytes of a range that was freed. What it has no use
+ * for stays behind it; a range of more than twice its size is shortened. */
 static struct range guarded_part(struct range range, size_t bytes) {
     hk_secure_large_taken(range.start);
     if (range.bytes / 2 > bytes && hk_secure_shorten(range.start, range.bytes, bytes)) {

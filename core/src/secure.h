@@ -5,9 +5,9 @@
  *     free | next | next ^ KEY ^ here | old bytes ...            | KEY ^ here |
  *
  * KEY is a random number of the process, `here` is the block's address. The first two words of a
- * free block must agree whenever it is handed on; a block whose words agree when it is freed is free
- * already. The last word is written when the block is cut, and read by free. So a block has room for
- * eight bytes less than its class, and is 32 bytes at least.
+ * free block must agree whenever it is handed on; a block whose words agree when it is freed is
+ * free already. The last word is written when the block is cut, and read by free. So a block has
+ * room for eight bytes less than its class, and is 32 bytes at least.
  *
  * With HAKMEM_ZERO_ON_FREE=1 the fast checks look for what no block holds, so that every call takes
  * the cold ones, which also zero what is freed, and see whether it still is zero.
@@ -31,7 +31,8 @@ enum {
 
 extern struct hk_secure {
     uint64_t key;
-    uint64_t mark; /* in its place in what is freed now: another one where freed blocks are zeroed */
+    uint64_t
+        mark; /* in its place in what is freed now: another one where freed blocks are zeroed */
     uint16_t ends[HK_SECURE_ENDS]; /* offset of the last word by class; 0 where blocks are zeroed */
 } hk_secure __attribute__((visibility("hidden")));
 
@@ -63,10 +64,13 @@ HK_INLINE bool hk_secure_may_give(const void *block) {
 
 /* Where blocks are zeroed the offset is 0, and the word there the program's. */
 HK_INLINE bool hk_secure_may_free(const void *block, size_t cls) {
+    if (!hk_secure_on) {
+        return true;
+    }
     const uint64_t *words = block;
     const uint64_t tag = hk_secure.mark ^ (uintptr_t)block;
-    return !hk_secure_on || HK_LIKELY((words[0] ^ words[1]) != tag &&
-                                      *hk_secure_end(block, hk_secure.ends[cls]) == tag);
+    return HK_LIKELY((words[0] ^ words[1]) != tag &&
+                     *hk_secure_end(block, hk_secure.ends[cls]) == tag);
 }
 
 /* A block is taken off a list. */
@@ -128,8 +132,8 @@ void hk_secure_abandon(char *start, size_t bytes, size_t slack);
 /* To move a guard takes a system call. So a range that is used again keeps its own; where the block
  * does not fill it, KEY ^ here stands behind the block. */
 
-/* How many of a range's bytes a block of `bytes` is given: an eighth more at most, so that the words
- * behind blocks lie on few pages. */
+/* How many of a range's bytes a block of `bytes` is given: an eighth more at most, so that the
+ * words behind blocks lie on few pages. */
 size_t hk_secure_large_use(char *start, size_t bytes, size_t all);
 /* Dies if the word behind a block was written to. */
 void hk_secure_large_look(const char *start, size_t bytes, const char *message);
