@@ -1,5 +1,7 @@
 """What tests of several modules need: programs of tests/programs, compiled on the spot."""
 
+import platform
+import re
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -8,7 +10,15 @@ from pathlib import Path
 import pytest
 
 PROGRAMS = Path(__file__).resolve().parent / "programs"
+CORE = Path(__file__).resolve().parent.parent / "core"
 Compile = Callable[..., Path]
+
+RELEASE = [
+    *("-std=gnu11", "-O2", "-fPIC", "-shared", "-pthread", "-fvisibility=hidden", "-fno-plt"),
+    *("-fno-builtin-malloc", "-fno-builtin-calloc", "-fno-builtin-realloc", "-fno-builtin-free"),
+    *(["-march=x86-64-v2"] if platform.machine() == "x86_64" else []),
+]
+"""What hakmem's release library is compiled with."""
 
 
 @pytest.fixture(scope="session")
@@ -24,6 +34,23 @@ def compile_c(tmp_path_factory: pytest.TempPathFactory) -> Compile:
             words = [str(PROGRAMS / a) if a.endswith(".c") else a for a in arguments]
             command = [cc, "-O1", "-g", "-Wall", "-Wextra", "-Werror", "-Wl,--build-id=sha1"]
             subprocess.run([*command, *words, "-o", str(made)], check=True)
+        return made
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def compile_release() -> Compile:
+    """compile_release("gcc", folder of the sources, path, "-flag") -> path: the release library."""
+    listed = (CORE / "src" / "CMakeLists.txt").read_text()
+    lists = re.findall(r"set\(HAKMEM_(?:LIST_)?SOURCES\s([^)]*)\)", listed)
+    assert len(lists) == 2
+    names = " ".join(lists).split()
+
+    def build(compiler: str, sources: Path, made: Path, *flags: str) -> Path:
+        files = [str(sources / name) for name in names]
+        include = ["-I", str(sources), "-I", str(CORE / "include")]
+        subprocess.run([compiler, *RELEASE, *flags, *include, *files, "-o", made], check=True)
         return made
 
     return build

@@ -1,10 +1,9 @@
 """What counting costs: nothing when off, three instructions on a fast path when on."""
 
-import platform
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,12 +12,8 @@ from hakprof.native import library
 
 SOURCES = Path(__file__).resolve().parent.parent / "core"
 EVENT = re.compile(r"\bhk_on_\w+\((?:[^()]|\((?:[^()]|\([^()]*\))*\))*\);")
-FLAGS = [
-    *("-std=gnu11", "-O2", "-fPIC", "-shared", "-pthread", "-fvisibility=hidden", "-fno-plt"),
-    *("-fno-builtin-malloc", "-fno-builtin-calloc", "-fno-builtin-realloc", "-fno-builtin-free"),
-    *(["-march=x86-64-v2"] if platform.machine() == "x86_64" else []),
-    "-w",  # a source without events has unused parameters
-]
+WITHOUT_WARNINGS = "-w"  # a source without events has unused parameters
+Compile = Callable[..., Path]
 
 
 def without_events(folder: Path) -> None:
@@ -32,17 +27,6 @@ def without_events(folder: Path) -> None:
         removed += found
         path.write_text(text)
     assert removed > 50
-
-
-def build(compiler: str, sources: Path, made: Path) -> dict[str, list[str]]:
-    """Compile the release library; its instructions by function."""
-    listed = (SOURCES / "src" / "CMakeLists.txt").read_text()
-    lists = re.findall(r"set\(HAKMEM_(?:LIST_)?SOURCES\s([^)]*)\)", listed)
-    assert len(lists) == 2
-    files = [sources / name for name in " ".join(lists).split()]
-    include = ["-I", str(sources), "-I", str(SOURCES / "include")]
-    subprocess.run([compiler, *FLAGS, *include, *map(str, files), "-o", made], check=True)
-    return dict(functions(made))
 
 
 def functions(binary: Path) -> Iterator[tuple[str, list[str]]]:
@@ -65,15 +49,20 @@ def plain(instruction: str) -> str:
 
 @pytest.mark.parametrize("compiler", ["gcc", "clang"])
 def test_events_that_are_off_leave_no_trace_in_the_machine_code(
-    compiler: str, tmp_path: Path
+    compiler: str, tmp_path: Path, compile_release: Compile
 ) -> None:
     if shutil.which(compiler) is None or shutil.which("objdump") is None:
         pytest.skip(f"{compiler} or objdump is missing")
     stripped = tmp_path / "src"
     shutil.copytree(SOURCES / "src", stripped)
     without_events(stripped)
-    with_events = build(compiler, SOURCES / "src", tmp_path / "with.so")
-    assert with_events == build(compiler, stripped, tmp_path / "without.so")
+
+    def code(sources: Path, name: str) -> dict[str, list[str]]:
+        made = compile_release(compiler, sources, tmp_path / name, WITHOUT_WARNINGS)
+        return dict(functions(made))
+
+    with_events = code(SOURCES / "src", "with.so")
+    assert with_events == code(stripped, "without.so")
     assert len(with_events["malloc"]) > 5
 
 

@@ -1,7 +1,6 @@
 """`hakprof ab`: one change, before and after, and whether it did what was claimed."""
 
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -50,9 +49,7 @@ def ab(
     pin: options.Pin = None,
     env: options.Env = None,
     wall: options.Wall = False,
-    json: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write the comparison as JSON.")
-    ] = None,
+    json: options.Json = None,
 ) -> None:
     """Judge one change: --base against --new, and the claim made for it.
 

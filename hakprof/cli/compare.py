@@ -1,7 +1,6 @@
 """`hakprof compare`: several allocators on one target, and which differences are real."""
 
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -50,12 +49,8 @@ def compare(
     backend: options.Backend = "",
     wall: options.Wall = False,
     timeout: options.Timeout = "10min",
-    json: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write the comparison as JSON.")
-    ] = None,
-    markdown: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write the verdicts as Markdown.")
-    ] = None,
+    json: options.Json = None,
+    markdown: options.Markdown = None,
 ) -> None:
     """Compare allocators on a benchmark, or on a program behind --.
 

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from hakprof.cli import options
 from hakprof.cli.shared import application, show
 from hakprof.counters.dump import Dump, State
 from hakprof.counters.read import live_file_of, read_dumps, read_live
@@ -40,7 +41,7 @@ def counters(
     looks: Annotated[
         int | None, typer.Option(metavar="N", help="End --live after so many looks.", min=1)
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="As one JSON document.")] = False,
+    json: options.AsJson = False,
     csv: Annotated[bool, typer.Option("--csv", help="As CSV, a figure a line.")] = False,
     openmetrics: Annotated[
         bool, typer.Option("--openmetrics", help="As OpenMetrics text, for a scraper.")

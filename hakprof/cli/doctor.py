@@ -1,10 +1,7 @@
 """`hakprof doctor`: is this machine fit to measure on, and with what can it count."""
 
-from typing import Annotated
-
-import typer
-
 from hakprof.checkup import examine
+from hakprof.cli import options
 from hakprof.cli.shared import application, show
 from hakprof.render import checkup as text
 from hakprof.render import json_
@@ -15,7 +12,7 @@ app = application()
 @app.command()
 def doctor(
     *,
-    json: Annotated[bool, typer.Option("--json", help="As one JSON document.")] = False,
+    json: options.AsJson = False,
 ) -> None:
     """Check what disturbs measurements on this machine, and try every backend.
 

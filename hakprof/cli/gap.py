@@ -2,7 +2,6 @@
 
 import sys
 from dataclasses import replace
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -34,9 +33,7 @@ def gap(
     threads: options.Threads = None,
     iters: options.Iters = None,
     pin: options.Pin = None,
-    json: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write the gap as JSON.")
-    ] = None,
+    json: options.Json = None,
 ) -> None:
     """Share the time between A and B out: instructions x cost per instruction, by stage.
 

@@ -1,13 +1,13 @@
 """`hakprof health`: whether hakmem's profiles do what they promise, on this machine."""
 
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from hakprof import health as workflow
 from hakprof import profiles as switches
+from hakprof.cli import options
 from hakprof.cli.progress import progress
 from hakprof.cli.shared import application, finish, show
 from hakprof.errors import HakprofError
@@ -21,9 +21,7 @@ app = application()
 def health(
     *,
     profiles: Annotated[list[str] | None, typer.Argument(help="Profiles to examine. [all]")] = None,
-    json: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write the checks as JSON.")
-    ] = None,
+    json: options.Json = None,
 ) -> None:
     """Examine profiles: named sets of hakmem's switches, used as --alloc hakmem@PROFILE.
 

@@ -1,10 +1,10 @@
 """`hakprof hotspots`: where time and instructions went, by stage, library and function."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from hakprof.cli import options
 from hakprof.cli.recorded import OneSource, Run, find_recording
 from hakprof.cli.shared import application, finish, show
 from hakprof.hotspots import code, tables
@@ -20,9 +20,7 @@ def hotspots(
     run: Run = None,
     source: OneSource = "",
     top: Annotated[int, typer.Option(metavar="N", min=1, help="Functions shown.")] = 20,
-    json: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write all rows as JSON.")
-    ] = None,
+    json: options.Json = None,
 ) -> None:
     """Show a recording by stage of the allocator, by library and by function.
 

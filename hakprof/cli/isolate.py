@@ -1,7 +1,6 @@
 """`hakprof isolate`: what each of several design decisions costs, alone and together."""
 
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -66,12 +65,8 @@ def isolate(
     backend: options.Backend = "",
     wall: options.Wall = False,
     timeout: options.Timeout = "10min",
-    json: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write effects and figures as JSON.")
-    ] = None,
-    markdown: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write the tables as Markdown.")
-    ] = None,
+    json: options.Json = None,
+    markdown: options.Markdown = None,
     svg_file: Svg = None,
     png_file: Png = None,
 ) -> None:

@@ -1,9 +1,6 @@
 """`hakprof list`: what can be measured, on what, and how, on this machine."""
 
-from typing import Annotated
-
-import typer
-
+from hakprof.cli import options
 from hakprof.cli.shared import application, show
 from hakprof.listing import listing
 from hakprof.render import json_
@@ -15,7 +12,7 @@ app = application()
 @app.command()
 def list_(
     *,
-    json: Annotated[bool, typer.Option("--json", help="As one JSON document.")] = False,
+    json: options.AsJson = False,
 ) -> None:
     """Show the benchmarks, the allocators and the backends that this machine has.
 

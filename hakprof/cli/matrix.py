@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from hakprof import matrix as workflow
+from hakprof.cli import options
 from hakprof.cli.progress import progress
 from hakprof.cli.shared import application, finish, show
 from hakprof.errors import HakprofError, InterruptedRunError
@@ -27,12 +28,8 @@ def matrix(
     html: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write one page with plots.")
     ] = None,
-    markdown: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write the verdicts as Markdown.")
-    ] = None,
-    json: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write everything as JSON.")
-    ] = None,
+    markdown: options.Markdown = None,
+    json: options.Json = None,
 ) -> None:
     """Run many comparisons from one file; what is finished is kept and not run again.
 

@@ -1,7 +1,6 @@
 """`hakprof memory`: mapped, resident and returned memory over time, and the calls behind it."""
 
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -45,9 +44,7 @@ def memory(
     timeout: options.Timeout = "10min",
     svg_file: Svg = None,
     png_file: Png = None,
-    json: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write the report as JSON.")
-    ] = None,
+    json: options.Json = None,
 ) -> None:
     """Show where a program's memory goes, allocator by allocator.
 

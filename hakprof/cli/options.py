@@ -1,5 +1,6 @@
 """The options that several commands have, each said once."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -36,3 +37,8 @@ Backend = Annotated[
     typer.Option(metavar="NAME", help="Count with this one only; see hakprof list. [the best]"),
 ]
 Wall = Annotated[bool, typer.Option("--wall", help="Compare wall time where CPU time would be.")]
+Json = Annotated[Path | None, typer.Option(metavar="FILE", help="Write everything as JSON.")]
+AsJson = Annotated[bool, typer.Option("--json", help="As one JSON document.")]
+Markdown = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Write what it says as Markdown.")
+]

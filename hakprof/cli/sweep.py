@@ -1,7 +1,6 @@
 """`hakprof sweep`: throughput, cost and memory over thread counts, sizes or working sets."""
 
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -64,9 +63,7 @@ def sweep(
     timeout: options.Timeout = "10min",
     svg_file: Svg = None,
     png_file: Png = None,
-    json: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write the sweep as JSON.")
-    ] = None,
+    json: options.Json = None,
 ) -> None:
     """Vary one thing and see where throughput ends, and what holds it back.
 

@@ -35,7 +35,7 @@ def verify(
     timeout: Annotated[
         str, typer.Option(help="Stop the program then; its start is judged all the same.")
     ] = "1min",
-    json: Annotated[bool, typer.Option("--json", help="As one JSON document.")] = False,
+    json: options.AsJson = False,
 ) -> None:
     """Run a program once and prove which allocator serves its calls.
 
