@@ -30,6 +30,11 @@ class HakprofError(Exception):
         return f"{self.message}; {self.advice}" if self.advice else self.message
 
 
+def reason(error: Exception) -> str:
+    """What went wrong, without the file that the message around it names."""
+    return (isinstance(error, OSError) and error.strerror) or str(error)
+
+
 class UsageError(HakprofError):
     """The command line asks for something that does not exist or contradicts itself."""
 

@@ -24,7 +24,7 @@ from hakprof.hotspots.stages import PROGRAM, UNATTRIBUTED
 from hakprof.measurement import Tell
 from hakprof.model import Absent, Kind, Target
 from hakprof.profile import Floats
-from hakprof.report import Column, Outcome
+from hakprof.report import Column, Outcome, stop_if_interrupted
 from hakprof.store import Store
 
 SCHEMA = "hakprof.gap/1"
@@ -117,6 +117,7 @@ def measure(request: Request, tell: Tell) -> Outcome[GapReport]:
             advice="gap needs a benchmark; hakprof compare and record take any program",
         )
     compared = comparison.measure(request.comparison, tell)
+    stop_if_interrupted(compared.errors)
     columns = compared.report.report.columns
     if compared.errors and any(column.problem for column in columns):
         raise compared.errors[0]

@@ -19,6 +19,7 @@ from hakprof.measurement import Tell
 from hakprof.model import Target
 from hakprof.process import Command, run
 from hakprof.profiles import SwitchSet
+from hakprof.report import stop_if_interrupted
 from hakprof.schema import load
 from hakprof.work import Size, benchmark_work
 
@@ -68,6 +69,7 @@ def examine(profile: SwitchSet, tell: Tell, command: tuple[str, ...]) -> Health:
         backend=backends.TIMING.name,
     )
     outcome = comparison.measure(request, lambda what, s: tell(f"{profile.name}: {what}", s))
+    stop_if_interrupted(outcome.errors)
     tell(f"{profile.name}: laws of the counters", 0.0)
     checks = [*_measured(profile, outcome.report), *_counted(profile, work.target)]
     return Health(profile.name, profile.summary, work.target.name, tuple(checks))

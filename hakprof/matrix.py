@@ -29,7 +29,7 @@ from pathlib import Path
 from hakprof import comparison, records, stat
 from hakprof.benchmarks import find_benchmark
 from hakprof.comparison import ComparisonReport
-from hakprof.errors import HakprofError, InputError, StoreError
+from hakprof.errors import HakprofError, InputError, StoreError, reason
 from hakprof.measurement import Tell
 from hakprof.model import Allocator
 from hakprof.profiles import find_allocator
@@ -91,7 +91,7 @@ def load(path: Path) -> Matrix:
         spec = records.from_json(MatrixSpec, tomllib.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, InputError) as error:
         raise InputError(
-            f"{path}: {error}", advice="hakprof matrix --help shows the form"
+            f"{path}: {reason(error)}", advice="hakprof matrix --help shows the form"
         ) from error
     if not spec.cell:
         raise InputError(f"{path}: needs one [[cell]] at least")

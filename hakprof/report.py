@@ -52,6 +52,12 @@ class Outcome(Generic[Shown]):
     errors: tuple[HakprofError, ...]
 
 
+def stop_if_interrupted(errors: Iterable[HakprofError]) -> None:
+    """For a workflow of several parts: Ctrl-C in one of them ends all. InterruptedRunError."""
+    if any(isinstance(error, InterruptedRunError) for error in errors):
+        raise InterruptedRunError("interrupted")
+
+
 def gravest_first(
     *,
     interrupted: bool,

@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from hakprof import comparison
 from hakprof.cli import main as cli
+from hakprof.errors import InterruptedRunError
+from hakprof.report import Outcome
 
 
 def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
@@ -29,6 +32,13 @@ def test_every_command_has_its_module_and_help(capsys: pytest.CaptureFixture[str
     for name in cli.COMMANDS:
         assert cli.main([name, "--help"]) == 0
         assert "Usage: hakprof " + name in capsys.readouterr().out
+
+
+def test_help_of_a_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["help", "list"]) == 0
+    assert "Usage: hakprof list" in capsys.readouterr().out
+    assert cli.main(["help", "nothing"]) == 2
+    assert "no command 'nothing'" in capsys.readouterr().err
 
 
 def test_help_imports_neither_typer_nor_numpy() -> None:
@@ -101,3 +111,15 @@ def test_names_that_are_no_text_are_shown_as_well_as_can_be(tmp_path: Path) -> N
         done = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
         assert (done.returncode, done.stderr) == (0, "")
         assert "odd ?" in done.stdout
+
+
+@pytest.mark.parametrize("words", [["gap", "hakmem", "glibc", "bench_tiny"], ["health", "speed"]])
+def test_ctrl_c_in_one_part_of_a_command_ends_all_of_it(
+    words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: object, **__: object) -> Outcome[None]:
+        return Outcome(None, (InterruptedRunError("interrupted"),))
+
+    monkeypatch.setattr(comparison, "measure", interrupted)
+    assert cli.main(words) == 130
+    assert capsys.readouterr() == ("", "hakprof: interrupted\n")

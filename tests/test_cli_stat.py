@@ -258,6 +258,9 @@ BAD = [
     (3, "exit code 3", ["--runs=2", "--", "sh", "-c", "exit 3"]),
     (3, "stopped after 0.2 s", ["--runs=2", "--timeout=200ms", "--", "sleep", "9"]),
     (3, "is not a number", ["bench_random_mixed", "--runs=2", "--", "--ws", "many"]),
+    (7, "cannot write /: Is a directory", ["bench_tiny", "--json", "/"]),
+    (7, "cannot write /no/x: No such file", ["bench_tiny", "--pyperf", "/no/x"]),
+    (7, "cannot write /dev/null/x: Not a dir", ["bench_tiny", "--json", "/dev/null/x"]),
     (5, "measures only hakprof's own benchmarks", ["--backend=stepper", "--", "true"]),
 ]
 
@@ -342,12 +345,12 @@ def test_a_daemon_left_behind_is_not_waited_for() -> None:
 
 
 def test_output_files_that_cannot_be_written_cost_no_figures() -> None:
-    file = "/nonexistent/x"
+    file = "/dev/full"
     options = ["--alloc=glibc", "--runs=1", "--backend=timing", "--json", file]
     done = hakprof("stat", *options, "--", "true")
     assert done.returncode == 7
     assert "wall time" in done.stdout
-    assert "/nonexistent/x" in done.stderr
+    assert "cannot write /dev/full: No space left" in done.stderr
 
 
 def test_a_full_standard_output_is_said() -> None:

@@ -212,6 +212,13 @@ def test_files_of_no_tool_are_refused(tmp_path: Path) -> None:
     assert cli.main(["hotspots"]) == 2
 
 
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(InputError, match="is a pipe"):
+        recording.load(pipe)
+
+
 def test_broken_recordings_are_refused(tmp_path: Path) -> None:
     for text in ("", "{}", '{"version": 9, "folder": ".", "pieces": []}', "[1]"):
         (tmp_path / recording.FILE).write_text(text)

@@ -97,6 +97,8 @@ def _fit_terminal() -> None:
 
 
 def _dispatch(args: list[str]) -> int:
+    if args[:1] == ["help"] and args[1:]:
+        args = [args[1], "--help"]
     if not args or args[0] in {"-h", "--help", "help"}:
         print(help_text(), flush=True)
         return 0

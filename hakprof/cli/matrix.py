@@ -9,7 +9,7 @@ import typer
 from hakprof import matrix as workflow
 from hakprof.cli import options
 from hakprof.cli.progress import progress
-from hakprof.cli.shared import application, finish, show
+from hakprof.cli.shared import application, finish, show, writable
 from hakprof.errors import HakprofError, InterruptedRunError
 from hakprof.render import json_
 from hakprof.render import matrix as pages
@@ -26,7 +26,8 @@ def matrix(
         typer.Option(metavar="FOLDER", help="Folder of the finished comparisons. [FILE.results]"),
     ] = None,
     html: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write one page with plots.")
+        Path | None,
+        typer.Option(metavar="FILE", callback=writable, help="Write one page with plots."),
     ] = None,
     markdown: options.Markdown = None,
     json: options.Json = None,

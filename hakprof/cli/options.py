@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from hakprof.cli.shared import usable_cpus
+from hakprof.cli.shared import usable_cpus, writable
 from hakprof.units import parse_count
 
 Target = Annotated[
@@ -37,8 +37,11 @@ Backend = Annotated[
     typer.Option(metavar="NAME", help="Count with this one only; see hakprof list. [the best]"),
 ]
 Wall = Annotated[bool, typer.Option("--wall", help="Compare wall time where CPU time would be.")]
-Json = Annotated[Path | None, typer.Option(metavar="FILE", help="Write everything as JSON.")]
+Json = Annotated[
+    Path | None, typer.Option(metavar="FILE", callback=writable, help="Write everything as JSON.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="As one JSON document.")]
 Markdown = Annotated[
-    Path | None, typer.Option(metavar="FILE", help="Write what it says as Markdown.")
+    Path | None,
+    typer.Option(metavar="FILE", callback=writable, help="Write what it says as Markdown."),
 ]

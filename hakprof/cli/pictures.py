@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from hakprof.cli.shared import Output
+from hakprof.cli.shared import Output, writable
 from hakprof.render import png, svg
 from hakprof.render.chart import Chart
 
@@ -16,10 +16,19 @@ def _png_file(name: str) -> Path:
     return Path(name)
 
 
-Svg = Annotated[Path | None, typer.Option("--svg", metavar="FILE", help="Write the plot as SVG.")]
+Svg = Annotated[
+    Path | None,
+    typer.Option("--svg", metavar="FILE", callback=writable, help="Write the plot as SVG."),
+]
 Png = Annotated[
     Path | None,
-    typer.Option("--png", metavar="FILE", parser=_png_file, help="The same as PNG, by matplotlib."),
+    typer.Option(
+        "--png",
+        metavar="FILE",
+        parser=_png_file,
+        callback=writable,
+        help="The same as PNG, by matplotlib.",
+    ),
 ]
 
 

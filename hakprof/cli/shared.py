@@ -1,5 +1,6 @@
 """What several commands have in common on their command lines."""
 
+import errno
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -138,6 +139,29 @@ def finish(errors: Sequence[HakprofError], outputs: Iterable[Output] = ()) -> No
         raise problems[0]
 
 
+def writable(path: Path | None) -> Path | None:
+    """An output file that may be made, looked at before anything is measured for it. StoreError."""
+    if path is None:
+        return None
+    folder = path.parent
+    why = 0
+    if path.is_dir():
+        why = errno.EISDIR
+    elif not folder.is_dir():
+        why = errno.ENOTDIR if folder.exists() else errno.ENOENT
+    elif not os.access(path if path.exists() and not path.is_file() else folder, os.W_OK):
+        why = errno.EACCES
+    if why:
+        raise _cannot_write(path, OSError(why, os.strerror(why)))
+    return path
+
+
+def _cannot_write(path: Path, error: OSError) -> StoreError:
+    return StoreError(
+        f"cannot write {path}: {error.strerror}", advice="choose another file or free space"
+    )
+
+
 def write_file(path: Path, content: str | bytes) -> None:
     """Write a whole file or none: a reader never finds half of one. StoreError if it fails."""
     data = content.encode() if isinstance(content, str) else content
@@ -152,6 +176,4 @@ def write_file(path: Path, content: str | bytes) -> None:
         finally:
             part.unlink(missing_ok=True)
     except OSError as error:
-        raise StoreError(
-            f"cannot write {path}: {error.strerror}", advice="choose another file or free space"
-        ) from error
+        raise _cannot_write(path, error) from error

@@ -17,6 +17,7 @@ from hakprof.cli.shared import (
     finish,
     show,
     split_list,
+    writable,
 )
 from hakprof.errors import UsageError
 from hakprof.profiles import find_allocator
@@ -63,10 +64,16 @@ def stat(
     ] = False,
     timeout: options.Timeout = "10min",
     json: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write the report as JSON (docs/json.md).")
+        Path | None,
+        typer.Option(
+            metavar="FILE", callback=writable, help="Write the report as JSON (docs/json.md)."
+        ),
     ] = None,
     pyperf: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write the runs for `pyperf compare_to`.")
+        Path | None,
+        typer.Option(
+            metavar="FILE", callback=writable, help="Write the runs for `pyperf compare_to`."
+        ),
     ] = None,
 ) -> None:
     """Measure a benchmark, or a program behind --, on one allocator or several.

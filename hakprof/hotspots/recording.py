@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from hakprof import records
-from hakprof.errors import InputError, StoreError, UsageError
+from hakprof.errors import InputError, StoreError, UsageError, reason
 from hakprof.hotspots import callgrind_costs, step_trace
 from hakprof.model import Kind
 from hakprof.perfdata.reader import machine_of, read
@@ -93,7 +93,8 @@ def load(path: Path) -> Recording:
             found = records.from_json(Recording, table, str(path / FILE))
         except (OSError, ValueError) as error:
             raise InputError(
-                f"{path} is no recording ({error})", advice="hakprof record makes one"
+                f"{path} is no recording ({FILE}: {reason(error)})",
+                advice="hakprof record makes one",
             ) from error
         if found.version != VERSION:
             raise InputError(f"{path} is a recording of version {found.version}, not {VERSION}")
@@ -108,6 +109,8 @@ def load(path: Path) -> Recording:
 
 def tool_of(path: Path) -> str:
     """Which tool wrote a file, by how it begins. InputError if none did."""
+    if path.is_fifo() or path.is_socket():
+        raise InputError(f"{path} is a pipe", advice="write it into a file first")
     try:
         with path.open("rb") as file:
             head = file.read(len(callgrind_costs.MAGIC))
