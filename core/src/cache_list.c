@@ -47,6 +47,20 @@ static void spill(struct hk_thread *thread, unsigned cls, void *list) {
     }
 }
 
+HK_INLINE void hold(struct hk_thread *thread, unsigned cls, void *block) {
+    hk_thread_grant(thread, cls, thread->slots[cls].limit - 1U);
+    hk_set_next(block, hk_tls.head[cls]);
+    hk_tls.head[cls] = block;
+}
+
+/* The rarer half of hk_held_free: the registers that it saves are its own. */
+static HK_NOINLINE void spill_and_hold(struct hk_thread *thread, unsigned cls, void *list,
+                                       void *block) {
+    spill(thread, cls, list);
+    hk_thread_tick(thread);
+    hold(thread, cls, block);
+}
+
 void hk_held_free(struct hk_thread *thread, unsigned cls, void *block) {
     struct hk_slot *slot = &thread->slots[cls];
     void *list = hk_tls.head[cls];
@@ -56,13 +70,11 @@ void hk_held_free(struct hk_thread *thread, unsigned cls, void *block) {
         void *old = slot->held.spare;
         slot->held.spare = list;
         if (old) {
-            spill(thread, cls, old);
-            hk_thread_tick(thread);
+            spill_and_hold(thread, cls, old, block);
+            return;
         }
     }
-    hk_thread_grant(thread, cls, slot->limit - 1U);
-    hk_set_next(block, hk_tls.head[cls]);
-    hk_tls.head[cls] = block;
+    hold(thread, cls, block);
 }
 
 bool hk_held_flush(struct hk_thread *thread, unsigned cls) {

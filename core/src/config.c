@@ -9,8 +9,8 @@
 #include <unistd.h>
 
 struct hk_config hk_config = {
-    .cache_kib = 16,
-    .cache_max_kib = 64,
+    .cache_kib = 8,
+    .cache_max_kib = 48,
     .budget_mib = 16,
     .decay_ms = 1000,
     .dirty_mib = 16,

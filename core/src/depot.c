@@ -4,14 +4,6 @@
 #include "slab_class.h"
 
 enum {
-    /* A class may always have this many magazines with blocks, and as many as hold this part of its
-     * slabs' memory. */
-    MAGAZINES_ALWAYS = 4,
-    MEMORY_PART = 8,
-    /* After so many bytes in a row that nobody took anything for, the class is shrinking: what
-     * comes goes to the slabs at once, and a magazine with it, so that slabs get empty. */
-    UNWANTED_IS_SHRINKING = 1024 * 1024,
-
     LEAST_SHIFT = 7, /* of the bytes of a magazine */
     SIZES = 5,
 };
@@ -110,19 +102,12 @@ bool hk_batches_drain(unsigned cls, unsigned count) {
     return any;
 }
 
-static bool may_hold_more(const struct hk_central *central, unsigned cls, size_t bytes) {
-    size_t memory = ((size_t)central->slabs * hk_class_units(cls)) << HK_UNIT_SHIFT;
-    return central->batch_count < MAGAZINES_ALWAYS ||
-           central->batch_count * bytes < memory / MEMORY_PART;
-}
-
 bool hk_depot_put(unsigned cls, struct hk_magazine *magazine) {
     struct hk_central *central = &hk_centrals[cls];
     size_t bytes = magazine->count * hk_class_size(cls);
     hk_lock(&central->lock, HK_LOCK_CLASS);
-    central->unwanted += bytes;
-    bool shrinking = central->unwanted > UNWANTED_IS_SHRINKING;
-    bool fits = !shrinking && may_hold_more(central, cls, bytes);
+    bool shrinking = hk_count_unwanted(central, bytes);
+    bool fits = !shrinking && hk_may_hold_batch(central, cls, bytes);
     if (fits) {
         hk_on_depot_put(cls, magazine->count);
         magazine->next = central->batches;

@@ -44,9 +44,10 @@ bool hk_batches_trim(void) {
 }
 
 void hk_slab_check(const void *block, const char *caller) {
-    const struct hk_slab *slab = hk_slab_of(block);
-    size_t offset = (size_t)((const char *)block - hk_first_block(slab));
-    size_t size = hk_class_size(slab->cls);
+    struct hk_slab_place place = hk_slab_place(block);
+    const struct hk_slab *slab = place.slab;
+    unsigned size = (unsigned)hk_class_size(slab->cls);
+    unsigned offset = (unsigned)place.offset - HK_HEADER_SKIPPED * size;
     if (offset % size != 0 || offset / size >= __atomic_load_n(&slab->carved, __ATOMIC_RELAXED)) {
         hk_fatal(caller, block);
     }

@@ -14,6 +14,12 @@ enum {
     /* A fresh class carves a page at a time, a busy one four. */
     HK_CARVED_AT_FIRST = 4096,
     HK_CARVED_LATER = 16384,
+    /* A class may always hold this many batches; and these bytes, with a part of its memory. */
+    HK_BATCHES_ALWAYS = 2,
+    HK_BATCH_BYTES_ALWAYS = 64 * 1024,
+    HK_BATCH_PART = 8,
+    /* Bytes put in a row that nobody took anything for. */
+    HK_UNWANTED_IS_SHRINKING = 1024 * 1024,
     /* Blocks that go back to slabs under one hold of the lock. */
     HK_RETURNED_AT_ONCE = 64,
 };
@@ -98,6 +104,21 @@ HK_INLINE unsigned hk_carve(const struct hk_central *central, struct hk_slab *sl
     __atomic_store_n(&slab->carved, slab->carved + blocks, __ATOMIC_RELAXED); /* see slab_check */
     slab->used += blocks;
     return blocks;
+}
+
+/* Bytes were put. True: nobody has wanted any for so long that the class is shrinking. What comes
+ * then goes to the slabs at once, and a batch with it, so that slabs get empty. */
+HK_INLINE bool hk_count_unwanted(struct hk_central *central, size_t bytes) {
+    central->unwanted += bytes;
+    return central->unwanted > HK_UNWANTED_IS_SHRINKING;
+}
+
+/* Whether a batch of so many bytes may join the class's stack. All count as if they were as long as
+ * the one that comes. */
+HK_INLINE bool hk_may_hold_batch(const struct hk_central *central, unsigned cls, size_t bytes) {
+    size_t memory = ((size_t)central->slabs * hk_class_units(cls)) << HK_UNIT_SHIFT;
+    return central->batch_count < HK_BATCHES_ALWAYS ||
+           central->batch_count * bytes < HK_BATCH_BYTES_ALWAYS + memory / HK_BATCH_PART;
 }
 
 /* Counts a batch that was taken off the class's stack. */

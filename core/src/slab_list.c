@@ -2,16 +2,6 @@
  * which are lists that threads handed over. */
 #include "slab_class.h"
 
-enum {
-    /* A stack of batches may always hold this many, and one for so many slabs of its class: with
-     * batches of half a slab, an eighth of the memory of the class. */
-    BATCHES_ALWAYS = 4,
-    SLABS_PER_BATCH = 4,
-    /* After so many bytes in a row that nobody took anything for, the class is shrinking: what
-     * comes goes to the slabs at once, and a batch with it, so that slabs get empty. */
-    UNWANTED_IS_SHRINKING = 1024 * 1024,
-};
-
 /* --- stages ----------------------------------------------------------------------------------- */
 
 /* The batch behind one: in its first block's second word, but for the byte of a header. */
@@ -183,10 +173,9 @@ bool hk_batches_drain(unsigned cls, unsigned count) {
 bool hk_slab_put(unsigned cls, void *list, size_t blocks) {
     struct hk_central *central = &hk_centrals[cls];
     hk_lock(&central->lock, HK_LOCK_CLASS);
-    central->unwanted += blocks * hk_class_size(cls);
-    bool shrinking = central->unwanted > UNWANTED_IS_SHRINKING;
-    bool fits =
-        !shrinking && central->batch_count < BATCHES_ALWAYS + central->slabs / SLABS_PER_BATCH;
+    size_t bytes = blocks * hk_class_size(cls);
+    bool shrinking = hk_count_unwanted(central, bytes);
+    bool fits = !shrinking && hk_may_hold_batch(central, cls, bytes);
     if (fits) {
         hk_on_central_put(cls, list);
         set_next_batch(list, central->batches);

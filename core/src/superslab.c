@@ -20,6 +20,15 @@ struct hk_slab *hk_slab_of(const void *address) {
     return &superslab->slabs[unit - superslab->lead[unit]];
 }
 
+struct hk_slab_place hk_slab_place(const void *address) {
+    uintptr_t base = (uintptr_t)address & ~(HK_SUPERSLAB - 1);
+    struct hk_superslab *superslab = hk_superslab_at(base);
+    size_t unit = ((uintptr_t)address - base) >> HK_UNIT_SHIFT;
+    size_t lead = superslab->lead[unit];
+    size_t offset = ((uintptr_t)address & (HK_UNIT - 1)) + (lead << HK_UNIT_SHIFT);
+    return (struct hk_slab_place){&superslab->slabs[unit - lead], offset};
+}
+
 char *hk_slab_start(const struct hk_slab *slab) {
     return hk_superslab_base(hk_superslab_of(slab)) + ((size_t)first_unit(slab) << HK_UNIT_SHIFT);
 }

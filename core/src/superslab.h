@@ -44,8 +44,14 @@ void hk_units_give(struct hk_slab *slab);
 void hk_units_shrink(struct hk_slab *slab, unsigned units);
 bool hk_units_grow(struct hk_slab *slab, unsigned units);
 
-/* Of an address in a slab or a run; first byte of a slab. */
+/* Of an address in a slab or a run; the same, and how far into it the address lies; first byte of a
+ * slab. */
 struct hk_slab *hk_slab_of(const void *address);
+struct hk_slab_place {
+    struct hk_slab *slab;
+    size_t offset;
+};
+struct hk_slab_place hk_slab_place(const void *address);
 char *hk_slab_start(const struct hk_slab *slab);
 
 /* Called every half HAKMEM_DECAY_MS: gives back dirty units that were not needed since. */

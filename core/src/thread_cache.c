@@ -18,15 +18,11 @@
 
 enum {
     MIN_LIMIT = 4,      /* frees of a class, however large, between two looks at the list */
-    COARSE_FACTOR = 8,  /* lists of blocks above 1 KiB may grow this much longer, in bytes */
+    COARSE_FACTOR = 12, /* lists of blocks above 1 KiB may grow this much longer, in bytes */
     TICK_INTERVAL = 32, /* slow paths between two looks at the clock */
 };
 
 _Thread_local struct hk_tls hk_tls = {.head = HK_HEADS_AT_START};
-
-/* In place of a record: the thread is being set up, or its record is gone. */
-static struct hk_thread booting;
-static struct hk_thread dead;
 
 static struct hk_lock registry_lock;
 static struct hk_thread *threads;
@@ -37,10 +33,6 @@ static uint64_t other_frees; /* of threads that ended, and of those without a re
 static size_t granted_bytes; /* limits of all threads, against HAKMEM_CACHE_BUDGET_MIB */
 
 /* --- threads come and go ---------------------------------------------------------------------- */
-
-static bool is_alive(const struct hk_thread *thread) {
-    return thread && thread != &booting && thread != &dead;
-}
 
 /* Frees that the room of a class has counted since it was granted. */
 static uint64_t used_room(const struct hk_thread *thread, unsigned cls) {
@@ -97,7 +89,7 @@ static void end_thread(void *record) {
     (void)flush(thread);
     hk_on_thread_exiting(&hk_tls.own);
     hk_stats_fold(hk_tls.counted);
-    hk_tls.thread = &dead;
+    hk_tls.thread = HK_THREAD_DEAD;
     unregister(thread);
     memset(hk_tls.room, 0, sizeof hk_tls.room);
 }
@@ -124,17 +116,14 @@ static struct hk_thread *new_record(void) {
     return thread;
 }
 
-struct hk_thread *hk_thread_this(void) {
+struct hk_thread *hk_thread_start(void) {
     struct hk_thread *thread = hk_tls.thread;
-    if (HK_LIKELY(is_alive(thread))) {
-        return thread;
-    }
     if (thread) {
-        hk_on_early(thread == &dead ? HK_EARLY_DEAD_THREAD : HK_EARLY_BOOTING);
+        hk_on_early(thread == HK_THREAD_DEAD ? HK_EARLY_DEAD_THREAD : HK_EARLY_BOOTING);
         return NULL;
     }
     hk_on_early(HK_EARLY_NO_THREAD);
-    hk_tls.thread = &booting;
+    hk_tls.thread = HK_THREAD_BOOTING;
     thread = new_record();
     hk_tls.thread = thread;
     if (thread) {
@@ -262,7 +251,7 @@ void hk_cache_bypassed(unsigned code) {
         return;
     }
     struct hk_thread *thread = hk_tls.thread;
-    if (is_alive(thread)) {
+    if (hk_thread_is_alive(thread)) {
         thread->frees++;
         hk_thread_tick(thread);
     } else {
@@ -293,7 +282,7 @@ void hk_cache_tick(void) {
 
 bool hk_cache_trim(void) {
     hk_on_trimmed();
-    bool any = is_alive(hk_tls.thread) && flush(hk_tls.thread);
+    bool any = hk_thread_is_alive(hk_tls.thread) && flush(hk_tls.thread);
     any |= hk_learn_on && hk_learn_trim();
     any |= hk_held_trim();
     any |= hk_superslab_trim();

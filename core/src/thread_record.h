@@ -32,8 +32,22 @@ struct hk_thread {
 
 /* --- of thread_cache.c ------------------------------------------------------------------------ */
 
+/* In place of a record: the thread is being set up, or its record is gone. */
+#define HK_THREAD_BOOTING ((struct hk_thread *)1)
+#define HK_THREAD_DEAD    ((struct hk_thread *)2)
+
+HK_INLINE bool hk_thread_is_alive(const struct hk_thread *thread) {
+    return (uintptr_t)thread > (uintptr_t)HK_THREAD_DEAD;
+}
+
+/* Of a thread that has no record: makes one. */
+struct hk_thread *hk_thread_start(void);
+
 /* The calling thread's record; NULL if it can have none (now, or any more). */
-struct hk_thread *hk_thread_this(void);
+HK_INLINE struct hk_thread *hk_thread_this(void) {
+    struct hk_thread *thread = hk_tls.thread;
+    return HK_LIKELY(hk_thread_is_alive(thread)) ? thread : hk_thread_start();
+}
 
 /* The limit of a class falls: what it held was not wanted elsewhere. */
 void hk_thread_shrink_limit(struct hk_thread *thread, unsigned cls);
