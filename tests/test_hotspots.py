@@ -10,6 +10,8 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -307,6 +309,21 @@ def test_colour_marks_what_is_hot(hakmem_home: Path) -> None:
     made = recording.load(hakmem_home / "runs" / "1")
     found = annotate.annotate(made, code.build(recording.sources(made)), "malloc")
     assert "\x1b[33m" in annotated.render(found, everything=False, colour=True)
+
+
+def test_a_path_through_code_that_is_in_no_file_ends_where_its_operation_does() -> None:
+    enter, call, clock, leave, other = range(5)
+    decoded = SimpleNamespace(
+        is_call=[False, True, False, False, False],
+        is_return=[False, False, False, True, False],
+        is_unknown=[False, False, True, False, False],
+    )
+    operation = (enter, call, clock, clock, leave)
+    steps = [other, *operation, other, *operation, other]
+    counts, unfinished = paths._operations(  # noqa: SLF001 - real clocks tick when they like
+        steps, enter, cast("Any", decoded)
+    )
+    assert (counts, unfinished) == ({operation: 2}, 0)
 
 
 def test_paths_are_whole_operations(

@@ -16,6 +16,7 @@ class Decoded:
         self.instructions = [self._decode(row) for row in range(code.table.image.size)]
         self.is_call = [one.is_call for one in self.instructions]
         self.is_return = [one.is_return for one in self.instructions]
+        self.is_unknown = [one.size == 0 for one in self.instructions]
 
     def _decode(self, row: int) -> Instruction:
         address = int(self._code.names.address[row])

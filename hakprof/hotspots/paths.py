@@ -105,8 +105,12 @@ def _entries(code: Code, function: str) -> dict[str, int]:
 def _operations(
     steps: Sequence[int], entry: int, decoded: Decoded
 ) -> tuple[Counter[tuple[int, ...]], int]:
-    """How often each sequence of rows was an operation; how many were not finished."""
+    """How often each sequence of rows was an operation; how many were not finished.
+
+    Code that is in no file (the vDSO's clock) shows no returns: whoever leaves it has returned.
+    """
     counts: Counter[tuple[int, ...]] = Counter()
+    unknown_next = [decoded.is_unknown[row] for row in steps[1:]] + [True]
     depth = 0
     begin = -1
     base = 0  # depth at which the operation began; below it, the function has returned
@@ -118,7 +122,7 @@ def _operations(
             begin, base = i, depth
         if decoded.is_call[row]:
             depth += 1
-        elif decoded.is_return[row]:
+        elif decoded.is_return[row] or (decoded.is_unknown[row] and not unknown_next[i]):
             depth -= 1
     if begin >= 0 and depth < base:  # the trace ends with the return
         counts[tuple(steps[begin:])] += 1
