@@ -62,12 +62,12 @@ static bool claim(struct hk_superslab *superslab, unsigned first, unsigned units
     if (!hk_class_map_set(start, coded, code)) {
         return false;
     }
-    hk_on_superslab_claimed(superslab->free == HK_ALL_FREE);
     uint64_t mask = hk_units_mask(first, units);
     hk_account_dirty(superslab, superslab->dirty & mask, false);
     superslab->free &= ~mask;
     account_used(superslab, units, true);
     hk_shelve(superslab);
+    hk_on_superslab_claimed((superslab->free | mask) == HK_ALL_FREE);
     for (unsigned i = 0; i < units; i++) {
         superslab->lead[first + i] = (uint8_t)i;
     }
