@@ -29,8 +29,8 @@ def test_a_programs_memory_rises_falls_and_is_explained(
     assert max(map(len, shown.splitlines())) <= 100
     assert "glibc, hakmem served the calls" in shown
     for footprint in json.loads(document.read_text())["footprints"]:
-        levels = [sight["resident_bytes"] for sight in footprint["sights"]]
-        assert max(levels) > 48 << 20
+        peaks = [sight["peak_bytes"] for sight in footprint["sights"]]  # a busy machine looks late
+        assert max(peaks) > 48 << 20
         if footprint["calls"]:
             assert dict(footprint["calls"]["counts"])["mmap"] >= 1
     assert picture.read_text().startswith("<svg")
