@@ -30,11 +30,15 @@ enum {
 
 __attribute__((constructor(101))) static void start(void) {
     hk_config_read();
-    (void)hk_class_map_init();
+    if (hk_secure_on) {
+        (void)hk_class_map_init(); /* to know a foreign address before anything is allocated */
+    }
     if (hk_secure_on && hk_config.zero_on_free) {
         hk_secure_zero_on_free();
     }
-    hk_cache_start();
+    if (hk_counters_on) {
+        hk_fork_watch(); /* a child counts for itself */
+    }
     if (hk_learn_on) {
         hk_learn_start();
     }
@@ -69,6 +73,7 @@ static void *alloc_run(size_t size, bool *zeroed) {
 
 static void *alloc_large(size_t size, size_t alignment, bool *zeroed) {
     hk_on_early(HK_EARLY_SIZE_LARGE);
+    hk_cache_begin();
     void *block = hk_large_alloc(size, alignment, zeroed);
     hk_cache_tick();
     if (block) {

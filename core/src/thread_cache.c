@@ -97,6 +97,7 @@ static void end_thread(void *record) {
 /* A record of zeroes, registered. */
 static struct hk_thread *new_record(void) {
     hk_lock(&registry_lock, HK_LOCK_THREADS);
+    (void)hk_class_map_init(); /* whoever needs it fails if this does */
     struct hk_thread *thread = unused;
     if (thread) {
         unused = thread->next;
@@ -124,6 +125,7 @@ struct hk_thread *hk_thread_start(void) {
     }
     hk_on_early(HK_EARLY_NO_THREAD);
     hk_tls.thread = HK_THREAD_BOOTING;
+    hk_fork_watch();
     thread = new_record();
     hk_tls.thread = thread;
     if (thread) {
@@ -133,6 +135,10 @@ struct hk_thread *hk_thread_start(void) {
         }
     }
     return thread;
+}
+
+void hk_cache_begin(void) {
+    (void)hk_thread_this();
 }
 
 /* --- limits ----------------------------------------------------------------------------------- */
@@ -180,8 +186,10 @@ void hk_thread_tick(struct hk_thread *thread) {
         thread->until_tick = TICK_INTERVAL;
         uint64_t now = hk_os_clock_ms();
         if (now - thread->looked_ms >= hk_config.decay_ms) {
+            if (thread->looked_ms) {
+                flush_idle(thread);
+            }
             thread->looked_ms = now;
-            flush_idle(thread);
         }
         hk_cache_tick();
     }
@@ -270,7 +278,8 @@ void hk_cache_tick(void) {
     uint64_t began = __atomic_load_n(&window_began_ms, __ATOMIC_RELAXED);
     if (now - began >= hk_config.decay_ms / 2 &&
         __atomic_compare_exchange_n(&window_began_ms, &began, now, false, __ATOMIC_RELAXED,
-                                    __ATOMIC_RELAXED)) {
+                                    __ATOMIC_RELAXED) &&
+        began != 0) { /* the first window begins with the first look */
         if (hk_learn_on) {
             hk_learn_tick();
         }

@@ -59,7 +59,12 @@ struct hk_cache_stats {
 };
 struct hk_cache_stats hk_cache_stats(void);
 
-/* Once, from the constructor: what happens around fork. */
-void hk_cache_start(void);
+/* Before memory is asked of the layers below: a thread's first call sets the thread up, and that of
+ * the first one what all need. Done by every function here that gives blocks. Not done at start,
+ * for the shortest programs allocate nothing. */
+void hk_cache_begin(void);
+
+/* Part of that: from now on fork takes hakmem's locks. */
+void hk_fork_watch(void);
 
 #endif

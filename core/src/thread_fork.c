@@ -71,6 +71,9 @@ static void after_fork_in_child(void) {
     visit_locks(hk_visit_unlock);
 }
 
-void hk_cache_start(void) {
-    (void)pthread_atfork(before_fork, after_fork, after_fork_in_child);
+void hk_fork_watch(void) {
+    static bool watched;
+    if (!__atomic_exchange_n(&watched, true, __ATOMIC_RELAXED)) {
+        (void)pthread_atfork(before_fork, after_fork, after_fork_in_child); /* may allocate */
+    }
 }
