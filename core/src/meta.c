@@ -6,14 +6,18 @@
 enum {
     HK_META_CHUNK = 64 * 1024, /* some twenty thread records; only touched pages cost memory */
     HK_CACHE_LINE = 64,
+    HK_FIRST_CHUNK = 4096, /* a page, or a part of one */
     /* Left out at the start of a chunk: the first lines of pages share their cache sets with those
      * of every block that is aligned to pages, which programs touch most. */
     HK_META_SKIPPED = 1536,
 };
 
+/* The record of the first thread, and little else: many programs need no more. */
+static char first_chunk[HK_FIRST_CHUNK] __attribute__((aligned(HK_FIRST_CHUNK)));
+
 static struct hk_lock meta_lock;
-static char *chunk_next;
-static size_t chunk_left;
+static char *chunk_next = first_chunk + HK_META_SKIPPED;
+static size_t chunk_left = sizeof first_chunk - HK_META_SKIPPED;
 
 static bool refill(size_t size) {
     size += HK_META_SKIPPED;

@@ -5,8 +5,6 @@
 #include "limit.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <string.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
 #include <time.h>
@@ -31,6 +29,9 @@
 /* All mappings lie in [low, high) when high is not 0; `next` is where to look first, and a mere
  * hint, so that threads need no lock for it. */
 static struct { uintptr_t low, high, next; } window;
+
+/* Where the class map starts, until something was mapped below it. */
+static uintptr_t reserved;
 
 size_t hk_os_page(void) {
     static size_t page;
@@ -81,8 +82,18 @@ static void *trim_to_alignment(char *start, size_t mapped, size_t size, size_t a
     return aligned;
 }
 
+/* The system puts a new mapping below the one before. Below the class map an aligned place is asked
+ * for, once: SuperSlabs that follow are then aligned as they come, and none is trimmed. */
+static void *wanted_place(size_t size, size_t alignment) {
+    if (alignment <= HK_UNIT) {
+        return NULL;
+    }
+    uintptr_t above = __atomic_exchange_n(&reserved, 0, __ATOMIC_RELAXED);
+    return above > size ? (void *)((above - size) & -alignment) : NULL;
+}
+
 static void *map_anywhere(size_t size, size_t alignment) {
-    void *start = map_at(NULL, size, PROT_READ | PROT_WRITE, 0);
+    void *start = map_at(wanted_place(size, alignment), size, PROT_READ | PROT_WRITE, 0);
     if (start && ((uintptr_t)start & (alignment - 1)) == 0) {
         return start;
     }
@@ -119,7 +130,9 @@ void hk_os_confine(uintptr_t low, uintptr_t high) {
 }
 
 void *hk_os_reserve(size_t size) {
-    return map_at(NULL, size, PROT_READ, MAP_NORESERVE);
+    void *start = map_at(NULL, size, PROT_READ, MAP_NORESERVE);
+    reserved = (uintptr_t)start;
+    return start;
 }
 
 void *hk_os_reserve_at(void *address, size_t size) {
@@ -139,29 +152,8 @@ bool hk_os_purge(void *address, size_t size) {
     return OS_CALL(HK_OS_PURGE, size, madvise(address, size, MADV_DONTNEED) == 0);
 }
 
-/* Read once: whether huge pages come unasked. */
-static bool huge_pages_are_always(void) {
-    enum { UNKNOWN, ASKED_FOR, ALWAYS };
-    static int mode;
-    int known = __atomic_load_n(&mode, __ATOMIC_RELAXED);
-    if (known == UNKNOWN) {
-        int kept = errno;
-        char text[8] = "";
-        int file = open("/sys/kernel/mm/transparent_hugepage/enabled", O_RDONLY | O_CLOEXEC);
-        bool always = file >= 0 && read(file, text, sizeof text) == sizeof text &&
-                      memcmp(text, "[always]", sizeof text) == 0;
-        if (file >= 0) {
-            close(file);
-        }
-        errno = kept;
-        known = always ? ALWAYS : ASKED_FOR;
-        __atomic_store_n(&mode, known, __ATOMIC_RELAXED);
-    }
-    return known == ALWAYS;
-}
-
 void hk_os_huge(void *address, size_t size, bool wanted) {
-    if (wanted ? hk_limit_is_near() : !huge_pages_are_always()) {
+    if (wanted && hk_limit_is_near()) {
         return;
     }
     (void)OS_CALL(HK_OS_HUGE, size,

@@ -23,8 +23,9 @@ bool hk_os_guard(void *address, size_t size);
 /* Gives the pages back; they read as zero afterwards. False: they still hold their content. */
 bool hk_os_purge(void *address, size_t size);
 
-/* Asks for huge pages; or for none, where the system would give them to everybody ("always").
- * Advice: a refusal changes nothing, and near the container's limit it asks for none. */
+/* Asks for huge pages; or for none, for the system may give them to everybody (to ask it would take
+ * three calls at every start). Advice: a refusal changes nothing, and near the container's limit it
+ * asks for none. */
 void hk_os_huge(void *address, size_t size, bool wanted);
 
 /* Moves the pages of a mapping to `to`, a mapping of at least that size, which they replace. */

@@ -107,6 +107,7 @@ static struct hk_thread *new_record(void) {
     }
     if (thread) {
         thread->tls = &hk_tls;
+        thread->until_tick = threads ? 0 : TICK_INTERVAL; /* short programs never see the clock */
         thread->next = threads;
         threads = thread;
     }

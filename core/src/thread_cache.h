@@ -60,11 +60,12 @@ struct hk_cache_stats {
 struct hk_cache_stats hk_cache_stats(void);
 
 /* Before memory is asked of the layers below: a thread's first call sets the thread up, and that of
- * the first one what all need. Done by every function here that gives blocks. Not done at start,
+ * the first thread what all need. Every function here that gives blocks does it. Not done at start,
  * for the shortest programs allocate nothing. */
 void hk_cache_begin(void);
 
-/* Part of that: from now on fork takes hakmem's locks. */
+/* From now on fork takes hakmem's locks. Called at start, or by the first allocation if that comes
+ * earlier: handlers that others registered before allocate while the locks are held. */
 void hk_fork_watch(void);
 
 #endif
