@@ -36,7 +36,9 @@ __attribute__((constructor(101))) static void start(void) {
     if (hk_secure_on && hk_config.zero_on_free) {
         hk_secure_zero_on_free();
     }
-    hk_fork_watch();
+    if (hk_counters_on) {
+        hk_fork_watch(); /* a child counts for itself */
+    }
     if (hk_learn_on) {
         hk_learn_start();
     }

@@ -44,20 +44,28 @@ static _Thread_local struct hk_lock *volatile waiting_for
 
 static void sleep_until_mine(struct hk_lock *lock, uintptr_t self) {
     /* Whoever has slept locks with the bit set: others may sleep still. */
-    while (!try_lock(lock, self | 1)) {
+    while (!try_lock(lock, self | HK_LOCK_SLEEPERS)) {
         uintptr_t seen = __atomic_load_n(&lock->word, __ATOMIC_RELAXED);
         if (seen == 0) {
             continue;
         }
-        if ((seen & 1) || __atomic_compare_exchange_n(&lock->word, &seen, seen | 1, false,
-                                                      __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
-            futex(lock, FUTEX_WAIT, (uint32_t)seen | 1);
+        uintptr_t marked = seen | HK_LOCK_SLEEPERS;
+        if (seen == marked || __atomic_compare_exchange_n(&lock->word, &seen, marked, false,
+                                                          __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+            futex(lock, FUTEX_WAIT, (uint32_t)marked);
         }
     }
 }
 
+static bool is_held_by_me(const struct hk_lock *lock) {
+    return hk_lock_is_mine(lock) && __atomic_load_n(&lock->word, __ATOMIC_RELAXED) & HK_LOCK_HELD;
+}
+
 void hk_lock_wait(struct hk_lock *lock, enum hk_lock_kind kind) {
     const uintptr_t self = hk_thread_pointer();
+    if (is_held_by_me(lock)) {
+        return;
+    }
     hk_on_lock_wait(kind);
     for (int i = 0; i < HK_SPINS; i++) {
         if (try_lock(lock, self)) {
@@ -71,12 +79,34 @@ void hk_lock_wait(struct hk_lock *lock, enum hk_lock_kind kind) {
     waiting_for = interrupted;
 }
 
-void hk_lock_wake(struct hk_lock *lock) {
+static void wake(struct hk_lock *lock) {
     futex(lock, FUTEX_WAKE, 1);
+}
+
+static void unlock(struct hk_lock *lock) {
+    if (__atomic_exchange_n(&lock->word, 0, __ATOMIC_RELEASE) & HK_LOCK_SLEEPERS) {
+        wake(lock);
+    }
+}
+
+void hk_unlock_marked(struct hk_lock *lock) {
+    if (!is_held_by_me(lock)) {
+        unlock(lock);
+    }
+}
+
+void hk_lock_hold(struct hk_lock *lock, enum hk_lock_kind kind) {
+    hk_lock(lock, kind);
+    __atomic_fetch_or(&lock->word, HK_LOCK_HELD, __ATOMIC_RELAXED);
+}
+
+void hk_lock_release(struct hk_lock *lock, enum hk_lock_kind kind) {
+    (void)kind;
+    unlock(lock);
 }
 
 void hk_lock_pass_on_wake(void) {
     if (waiting_for) {
-        hk_lock_wake(waiting_for);
+        wake(waiting_for);
     }
 }

@@ -1,6 +1,8 @@
 /* A mutex of one word that knows its owner and sleeps in the kernel.
  *
- * The word is 0 when free, else the owner's thread pointer, with bit 0 set when somebody sleeps. */
+ * The word is 0 when free, else the owner's thread pointer, with bit 0 set when somebody sleeps,
+ * and bit 1 while it is held for fork: its owner may then lock and unlock it, which changes
+ * nothing. */
 #ifndef HK_LOCK_H
 #define HK_LOCK_H
 
@@ -21,8 +23,10 @@ HK_INLINE uintptr_t hk_thread_pointer(void) {
 #endif
 }
 
+enum { HK_LOCK_SLEEPERS = 1, HK_LOCK_HELD = 2 };
+
 void hk_lock_wait(struct hk_lock *lock, enum hk_lock_kind kind);
-void hk_lock_wake(struct hk_lock *lock);
+void hk_unlock_marked(struct hk_lock *lock);
 
 /* For a signal handler, before it waits for locks: it may have interrupted a thread that had just
  * been woken for one. Wakes the next, which else would sleep beside a free lock for as long as the
@@ -38,14 +42,21 @@ HK_INLINE void hk_lock(struct hk_lock *lock, enum hk_lock_kind kind) {
 }
 
 HK_INLINE void hk_unlock(struct hk_lock *lock) {
-    if (HK_UNLIKELY(__atomic_exchange_n(&lock->word, 0, __ATOMIC_RELEASE) & 1)) {
-        hk_lock_wake(lock);
+    uintptr_t unmarked = hk_thread_pointer();
+    if (HK_UNLIKELY(!__atomic_compare_exchange_n(&lock->word, &unmarked, 0, false, __ATOMIC_RELEASE,
+                                                 __ATOMIC_RELAXED))) {
+        hk_unlock_marked(lock);
     }
 }
 
+/* What fork does to all locks: others' handlers, which run between these two, may allocate. */
+void hk_lock_hold(struct hk_lock *lock, enum hk_lock_kind kind);
+void hk_lock_release(struct hk_lock *lock, enum hk_lock_kind kind);
+
 /* Whether the calling thread holds it (seen by a signal handler). */
 HK_INLINE bool hk_lock_is_mine(const struct hk_lock *lock) {
-    return (__atomic_load_n(&lock->word, __ATOMIC_RELAXED) & ~(uintptr_t)1) == hk_thread_pointer();
+    const uintptr_t marks = HK_LOCK_SLEEPERS | HK_LOCK_HELD;
+    return (__atomic_load_n(&lock->word, __ATOMIC_RELAXED) & ~marks) == hk_thread_pointer();
 }
 
 /* Each layer shows its locks, in the order in which nested ones are taken. */

@@ -64,8 +64,7 @@ struct hk_cache_stats hk_cache_stats(void);
  * for the shortest programs allocate nothing. */
 void hk_cache_begin(void);
 
-/* From now on fork takes hakmem's locks. Called at start, or by the first allocation if that comes
- * earlier: handlers that others registered before allocate while the locks are held. */
+/* Part of that: from now on fork takes hakmem's locks. */
 void hk_fork_watch(void);
 
 #endif

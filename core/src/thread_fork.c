@@ -10,11 +10,12 @@
 
 #include <pthread.h>
 
-/* fork takes every lock first, so that the child finds whole data. Not so when a signal handler
- * forks that interrupted hakmem while it held a lock: to wait for the others then could be to wait
- * for a thread that waits for this one. That child gets locks that work (the interrupted code
- * finishes its section there, too), and may find what another thread was changing half done; POSIX
- * lets it call no more than exec and _exit anyway. */
+/* fork takes every lock first, so that the child finds whole data; handlers of others, which may
+ * run after this one and before the locks are released, can allocate all the same. Not so when a
+ * signal handler forks that interrupted hakmem while it held a lock: to wait for the others then
+ * could be to wait for a thread that waits for this one. That child gets locks that work (the
+ * interrupted code finishes its section there, too), and may find what another thread was changing
+ * half done; POSIX lets it call no more than exec and _exit anyway. */
 static _Thread_local bool forking_inside __attribute__((tls_model("initial-exec")));
 
 static void visit_locks(hk_lock_visitor *visit) {
@@ -49,7 +50,7 @@ static void before_fork(void) {
     forking_inside = false;
     visit_locks(note_if_mine);
     if (!forking_inside) {
-        visit_locks(hk_visit_lock);
+        visit_locks(hk_lock_hold);
         hk_on_fork_begins();
     }
 }
@@ -57,7 +58,7 @@ static void before_fork(void) {
 static void after_fork(void) {
     if (!forking_inside) {
         hk_on_fork_done();
-        visit_locks(hk_visit_unlock);
+        visit_locks(hk_lock_release);
     }
 }
 
@@ -68,7 +69,7 @@ static void after_fork_in_child(void) {
     }
     hk_thread_forget_others();
     hk_on_forked(&hk_tls.own);
-    visit_locks(hk_visit_unlock);
+    visit_locks(hk_lock_release);
 }
 
 void hk_fork_watch(void) {

@@ -286,7 +286,7 @@ static const struct {
     ALWAYS(free_code),
     ALWAYS(free_argument),
     MAYBE(free_small_number),
-    ALWAYS(free_pages),
+    MAYBE(free_pages), /* the variant `header` reads the byte before it */
     ALWAYS(free_inside_pages),
     ALWAYS(free_inside_small),
     ALWAYS(free_odd),

@@ -1,5 +1,6 @@
 /* fork while other threads allocate, 400 times, and from a signal handler: the child allocates,
- * frees and ends; nobody hangs. Usage: test_fork [FORKS]. */
+ * frees and ends; nobody hangs. Handlers of fork that were there before hakmem's allocate, too:
+ * they run while it holds its locks. Usage: test_fork [FORKS]. */
 #include "check.h"
 
 #include <pthread.h>
@@ -24,6 +25,17 @@ static void use(uint64_t *state, unsigned steps) {
     }
     for (unsigned i = 0; i < 64; i++) {
         free(blocks[i]);
+    }
+}
+
+static bool handlers_allocate = true;
+static unsigned handled;
+
+static void allocate_in_handler(void) {
+    static uint64_t state = 3;
+    if (handlers_allocate) {
+        use(&state, 60);
+        handled++;
     }
 }
 
@@ -67,6 +79,7 @@ static void on_signal(int number) {
 }
 
 int main(int argc, char **argv) {
+    CHECK(pthread_atfork(allocate_in_handler, allocate_in_handler, allocate_in_handler) == 0);
     int forks = argc > 1 ? (int)strtol(argv[1], NULL, 10) : 400;
     const int in_handler = forks / 8;
     alarm(300); /* a hang, not a slow machine: 400 forks take 50 s beside six busy threads */
@@ -83,6 +96,8 @@ int main(int argc, char **argv) {
         }
         wait_for(pid);
     }
+    CHECK(handled == 2U * (unsigned)forks);
+    handlers_allocate = false;
     signal(SIGUSR1, on_signal);
     for (int i = 0; i < in_handler; i++) {
         pthread_kill(ids[i % WORKERS], SIGUSR1);

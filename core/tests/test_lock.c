@@ -1,5 +1,6 @@
-/* The lock: it excludes, and no wake-up is lost when a signal handler interrupts a thread that was
- * just woken and then waits for what another sleeper holds. */
+/* The lock: it excludes, but for its owner while it is held for fork; and no wake-up is lost when a
+ * signal handler interrupts a thread that was just woken and then waits for what another sleeper
+ * holds. */
 #include "check.h"
 #include "lock.h"
 
@@ -86,9 +87,34 @@ static void wakes_are_passed_on(void) {
     }
 }
 
+static void *try_it(void *unused) {
+    shared = 1;
+    hk_lock(&lock, HK_LOCK_CLASS);
+    shared = 2;
+    hk_unlock(&lock);
+    return unused;
+}
+
+/* Its owner locks and unlocks it as if it were free; nobody else does. */
+static void is_held_for_fork(void) {
+    hk_lock_hold(&lock, HK_LOCK_CLASS);
+    pthread_t id;
+    CHECK(pthread_create(&id, NULL, try_it, NULL) == 0);
+    for (unsigned i = 0; i < 20; i++) {
+        hk_lock(&lock, HK_LOCK_CLASS);
+        hk_unlock(&lock);
+        usleep(1000);
+        CHECK(hk_lock_is_mine(&lock) && __atomic_load_n(&shared, __ATOMIC_SEQ_CST) != 2);
+    }
+    hk_lock_release(&lock, HK_LOCK_CLASS);
+    CHECK(pthread_join(id, NULL) == 0);
+    CHECK(shared == 2 && lock.word == 0);
+}
+
 int main(void) {
     alarm(120);
     excludes();
+    is_held_for_fork();
     wakes_are_passed_on();
     return 0;
 }
