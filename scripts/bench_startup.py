@@ -12,11 +12,12 @@ another random order each round:
   NAME     an allocator, first proven to serve the program's calls (docs/proof.md)
 
 Printed are the CPU time of a start (the median, as the kernel accounts for the child), how much
-more than on the base with the 95 % interval over the rounds, and medians of page faults and peak
-RSS.
+more than on the base with the 95 % interval over the rounds, the median of page faults, and the
+peak RSS (of single runs under hakrun, for a child inherits that of the process that starts it).
 """
 
 import argparse
+import json
 import os
 import random
 import shutil
@@ -28,6 +29,7 @@ from pathlib import Path
 
 import numpy as np
 
+from hakprof import native
 from hakprof.allocators import find_allocator
 from hakprof.errors import HakprofError
 from hakprof.model import Verdict
@@ -39,8 +41,10 @@ ALLOCATORS = "hakmem,mimalloc,jemalloc,tcmalloc"
 WARM = 20
 LEAST = ("-nostdlib", "-Wl,-z,noseparate-code,-z,norelro")
 
-Samples = dict[str, list[tuple[float, int, int]]]
-"""By arm: CPU microseconds, page faults, KiB of peak RSS."""
+RSS_RUNS = 9
+
+Samples = dict[str, list[tuple[float, int]]]
+"""By arm: CPU microseconds and page faults."""
 
 
 def main() -> int:
@@ -56,7 +60,8 @@ def main() -> int:
             command = (path, *program[1:])
             arms = {"glibc": "", "again": "", **empty, **proven(arguments.alloc, command)}
             say("\n" * bool(number) + f"{' '.join(program)}, {arguments.spawns} starts an arm")
-            report(measure(command, arms, arguments.spawns))
+            samples = measure(command, arms, arguments.spawns)
+            report(samples, {arm: peak_rss(command, library) for arm, library in arms.items()})
     return 0
 
 
@@ -121,29 +126,44 @@ def measure(command: Sequence[str], arms: Mapping[str, str], spawns: int) -> Sam
     return samples
 
 
-def start(command: Sequence[str], environment: Mapping[str, str]) -> tuple[float, int, int]:
-    """CPU microseconds, page faults and peak RSS of one start."""
+def start(command: Sequence[str], environment: Mapping[str, str]) -> tuple[float, int]:
+    """CPU microseconds and page faults of one start."""
     nowhere = [(os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_RDWR, 0) for number in (0, 1, 2)]
-    pid = os.posix_spawn(command[0], command, environment, file_actions=nowhere)
+    pid = os.posix_spawn(command[0], list(command), environment, file_actions=nowhere)
     _, status, usage = os.wait4(pid, 0)
     if status:
         raise SystemExit(f"bench_startup: {command[0]} ended with status {status}")
-    return (usage.ru_utime + usage.ru_stime) * 1e6, usage.ru_minflt, usage.ru_maxrss
+    return (usage.ru_utime + usage.ru_stime) * 1e6, usage.ru_minflt
 
 
-def report(samples: Samples) -> None:
+def peak_rss(command: Sequence[str], library: str) -> float:
+    """The median in KiB."""
+    hakrun = str(native.program("hakrun"))
+    peaks = []
+    for _ in range(RSS_RUNS):
+        read, write = os.pipe()
+        preload = ("--preload", library) if library else ()
+        account = (hakrun, *preload, "--account", str(write), "--", *command)
+        subprocess.run(account, check=True, pass_fds=(write,))  # noqa: S603 - hakprof's own
+        os.close(write)
+        with os.fdopen(read) as line:
+            peaks.append(json.load(line)["max_rss_bytes"] / 1024)
+    return float(np.median(peaks))
+
+
+def report(samples: Samples, rss: Mapping[str, float]) -> None:
     """One line an arm."""
     say(f"  {'':10} {'CPU time':>12} {'more than on glibc':>30} {'faults':>8} {'peak RSS':>12}")
-    base = [time for time, _, _ in samples["glibc"]]
+    base = [time for time, _ in samples["glibc"]]
     for arm, rows in samples.items():
-        times = [time for time, _, _ in rows]
-        faults, rss = (np.median([row[i] for row in rows]) for i in (1, 2))
+        times = [time for time, _ in rows]
+        faults = np.median([count for _, count in rows])
         more = ""
         if arm != "glibc":
             ratio = paired_ratio(base, times)
             value, low, high = (100 * (one - 1) for one in (ratio.value, ratio.low, ratio.high))
             more = f"{value:+.2f} %  [{low:+.2f}, {high:+.2f}]"
-        say(f"  {arm:10} {np.median(times):9.1f} us {more:>30} {faults:8.0f} {rss:8.0f} KiB")
+        say(f"  {arm:10} {np.median(times):9.1f} us {more:>30} {faults:8.0f} {rss[arm]:8.0f} KiB")
 
 
 def say(text: str) -> None:
