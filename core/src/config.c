@@ -10,7 +10,7 @@
 
 struct hk_config hk_config = {
     .cache_kib = 8,
-    .cache_max_kib = 48,
+    .cache_max_kib = 64,
     .budget_mib = 16,
     .decay_ms = 1000,
     .dirty_mib = 16,

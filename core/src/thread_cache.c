@@ -18,7 +18,7 @@
 
 enum {
     MIN_LIMIT = 4,      /* frees of a class, however large, between two looks at the list */
-    COARSE_FACTOR = 12, /* lists of blocks above 1 KiB may grow this much longer, in bytes */
+    COARSE_FACTOR = 8,  /* lists of blocks above 1 KiB may grow this much longer, in bytes */
     TICK_INTERVAL = 32, /* slow paths between two looks at the clock */
 };
 
