@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 struct hk_config hk_config = {
-    .cache_kib = 8,
+    .cache_kib = 12,
     .cache_max_kib = 64,
     .budget_mib = 16,
     .decay_ms = 1000,
