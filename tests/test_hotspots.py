@@ -496,7 +496,7 @@ def test_a_full_disk_is_said_to_be_full(tmp_path: Path) -> None:
     fill = f"mount -t tmpfs -o size=300k none {full} && head -c 292k /dev/zero"
     record = "record bench_tiny --alloc glibc --source callgrind --iters 20k"
     done = subprocess.run(
-        [*own, "sh", "-c", f"{fill} > {full}/fill; {sys.executable} -m hakprof {record}"],
+        [*own, "sh", "-c", f"{fill} > {full}/fill; {sys.executable} -P -m hakprof {record}"],
         env={**os.environ, "TMPDIR": str(full), "HAKPROF_HOME": str(tmp_path)},
         capture_output=True,
         text=True,
