@@ -52,7 +52,11 @@ static inline bool is_nothing(const void *block) {
 /* libc's headers name the parameters with reserved identifiers.
  * NOLINTBEGIN(readability-inconsistent-declaration-parameter-name) */
 
-void *malloc(size_t bytes) {
+/* Each on a line of the instruction cache, as an allocator's should be: where they lie must not
+ * depend on the luck of the link. */
+#define ALIGNED __attribute__((aligned(64)))
+
+ALIGNED void *malloc(size_t bytes) {
     return nothing ? nothing : __libc_malloc(bytes);
 }
 
@@ -78,7 +82,7 @@ int posix_memalign(void **block, size_t alignment, size_t bytes) {
     return found ? 0 : ENOMEM;
 }
 
-void free(void *block) {
+ALIGNED void free(void *block) {
     if (!nothing && !is_nothing(block)) {
         __libc_free(block);
     }
