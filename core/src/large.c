@@ -24,6 +24,7 @@ enum {
     PART_OF_PEAK = 8,  /* the cache may hold this part of what was ever live */
     SLACK_PART = 8,    /* a range is not cut when what is left is less than this part */
     REGRET_FADES = 4,  /* at every tick, by this part */
+    STEPS = 16,        /* of the sizes of new blocks, a doubling */
     GROWTH_PART = 4,   /* address space ahead of a block that grows: pages nobody touches */
 };
 #define ALWAYS_CACHED (32 * HK_MIB) /* so much may be cached however small the peak */
@@ -131,6 +132,15 @@ static struct range erase(struct range *slot) {
 /* Blocks are multiples of this. */
 static size_t grain(void) {
     return hk_secure_on ? hk_os_page() : HK_UNIT;
+}
+
+/* New blocks are multiples of a sixteenth of the power of two below their size, too: freed ranges
+ * then fit again as they are, and blocks start at few different addresses. Each new one is a page
+ * fault. */
+static size_t step_for(size_t size) {
+    const size_t least = grain();
+    const size_t doubling = hk_secure_on ? 0 : (size_t)1 << (63 - __builtin_clzl(size | 1));
+    return doubling / STEPS > least ? doubling / STEPS : least;
 }
 
 /* So large that huge pages round up but little. */
@@ -352,7 +362,10 @@ void *hk_large_alloc(size_t size, size_t alignment, bool *zeroed) {
         return NULL;
     }
     const bool sparse = *zeroed;
-    struct range range = obtain(hk_round_up(size, grain()), alignment, zeroed);
+    struct range range = obtain(hk_round_up(size, step_for(size)), alignment, zeroed);
+    if (!range.start) { /* a limit on address space may still leave room for less */
+        range = obtain(hk_round_up(size, grain()), alignment, zeroed);
+    }
     if (range.start && *zeroed && !sparse) {
         ask_for_huge_pages(range);
     }
