@@ -137,7 +137,8 @@ static void test_threads(void) {
         pid_t child = fork();
         if (child == 0) {
             free(hak_alloc_at(SIZE, site_number(i)));
-            _exit(hak_trim() ? 0 : 1);
+            (void)hak_trim(); /* the site's strategy may have given all of it back already */
+            _exit(waiting() == 0 ? 0 : 1);
         }
         int status = -1;
         CHECK(waitpid(child, &status, 0) == child && WIFEXITED(status) && !WEXITSTATUS(status));
