@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from hakprof.cli import main as cli
+from hakprof.hotspots import flame
 from hakprof.hotspots.flame import Flame, tree
 from hakprof.render import flame_formats, flame_html, flame_text
 
@@ -33,6 +34,20 @@ def test_the_tree_adds_up() -> None:
     work = both.children["main"].children["work"]
     assert (work.weight, work.before) == pytest.approx((0.9, 0.5))
     assert both.children["main"].children["gone"].weight == 0.0
+
+
+def test_stacks_of_a_trace_are_those_of_its_calls_however_deep() -> None:
+    steps, turns = [0, 1, 2, 3, 1, 4], [0, 1, 0, -1, 1, 0]
+    counts, callers = flame._calls(steps, turns)  # noqa: SLF001 - no real trace is as deep
+    assert counts == {(0, 0): 1, (0, 1): 2, (1, 2): 1, (1, 3): 1, (1, 4): 1}
+    assert callers[1:] == [(0, 1)]
+    deep = 2 * flame.MAX_DEPTH
+    counts, callers = flame._calls(  # noqa: SLF001
+        [1] * deep + [3] * deep + [5], [1] * deep + [-1] * deep + [0]
+    )
+    assert len(callers) == flame.MAX_DEPTH
+    assert counts[0, 5] == 1  # out of all of them again
+    assert counts.total() == 2 * deep + 1
 
 
 def test_collapsed_and_speedscope() -> None:

@@ -10,8 +10,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -21,7 +19,7 @@ from hypothesis import strategies as st
 from hakprof.backends.sampler import Sampler
 from hakprof.cli import main as cli
 from hakprof.errors import InputError, UsageError
-from hakprof.hotspots import annotate, code, paths, recording, stages, tables
+from hakprof.hotspots import annotate, code, decoded, paths, recording, stages, tables
 from hakprof.hotspots.callgrind_costs import parse_costs, read_callgrind
 from hakprof.hotspots.recording import Recording
 from hakprof.hotspots.step_trace import read_trace
@@ -311,17 +309,13 @@ def test_colour_marks_what_is_hot(hakmem_home: Path) -> None:
     assert "\x1b[33m" in annotated.render(found, everything=False, colour=True)
 
 
-def test_a_path_through_code_that_is_in_no_file_ends_where_its_operation_does() -> None:
+def test_an_operation_that_runs_code_in_no_file_ends_where_it_does() -> None:
     enter, call, clock, leave, other = range(5)
-    decoded = SimpleNamespace(
-        is_call=[False, True, False, False, False],
-        is_return=[False, False, False, True, False],
-        is_unknown=[False, False, True, False, False],
-    )
     operation = (enter, call, clock, clock, leave)
     steps = [other, *operation, other, *operation, other]
+    turns = decoded.turns(steps, [0, 1, 0, -1, 0], [row == clock for row in range(5)])
     counts, unfinished = paths._operations(  # noqa: SLF001 - real clocks tick when they like
-        steps, enter, cast("Any", decoded)
+        steps, enter, turns
     )
     assert (counts, unfinished) == ({operation: 2}, 0)
 

@@ -6,7 +6,7 @@ what was inlined into it.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -141,21 +141,8 @@ def _of_trace(code: Code, trace: StepTrace) -> Counter[Stack]:
     named = _Namer(code)
     rows = code.rows[0][trace.steps]
     named.prepare(rows)
-    decoded = Decoded(code)
-    counts: Counter[tuple[int, int]] = Counter()  # (number of the stack of callers, row)
-    callers: list[tuple[int, int]] = [(-1, -1)]  # (number of the callers' own callers, row)
-    numbers = {(-1, -1): 0}
-    depth = [0]
-    for row in rows.tolist():
-        counts[depth[-1], row] += 1
-        if decoded.is_call[row] and len(depth) < MAX_DEPTH:
-            key = (depth[-1], row)
-            if key not in numbers:
-                numbers[key] = len(callers)
-                callers.append(key)
-            depth.append(numbers[key])
-        elif decoded.is_return[row] and len(depth) > 1:
-            depth.pop()
+    steps = rows.tolist()
+    counts, callers = _calls(steps, Decoded(code).turns(steps))
     prefixes: dict[int, Stack] = {0: ()}
     for number, (above, row) in enumerate(callers[1:], 1):
         prefixes[number] = (*prefixes[above], *named.names(row))
@@ -163,3 +150,34 @@ def _of_trace(code: Code, trace: StepTrace) -> Counter[Stack]:
     for (number, row), count in counts.items():
         stacks[(*prefixes[number], *named.names(row))] += count
     return stacks
+
+
+def _calls(
+    steps: Sequence[int], turns: Sequence[int]
+) -> tuple[Counter[tuple[int, int]], list[tuple[int, int]]]:
+    """How often each row was executed under each stack of callers, and what these stacks are.
+
+    A stack is a number: its place in the list, where its last caller stands as a row, under the
+    number of the stack that called it. Number 0 is the stack in which the trace begins. What is
+    called deeper than `MAX_DEPTH` counts for the callers there.
+    """
+    counts: Counter[tuple[int, int]] = Counter()
+    callers = [(-1, -1)]
+    numbers: dict[tuple[int, int], int] = {}
+    stack = [0]
+    beyond = 0  # calls that were too deep
+    for row, turn in zip(steps, turns, strict=True):
+        counts[stack[-1], row] += 1
+        if turn > 0 and len(stack) == MAX_DEPTH:
+            beyond += 1
+        elif turn > 0:
+            key = (stack[-1], row)
+            if key not in numbers:
+                numbers[key] = len(callers)
+                callers.append(key)
+            stack.append(numbers[key])
+        elif turn < 0 and beyond:
+            beyond -= 1
+        elif turn < 0 and len(stack) > 1:
+            stack.pop()
+    return counts, callers

@@ -69,15 +69,16 @@ def paths(recording: Recording, code: Code, trace: StepTrace, function: str) -> 
 
     `code` is built of the trace's profile alone. UsageError if the function was never entered.
     """
-    steps = code.rows[0][trace.steps]
+    steps = code.rows[0][trace.steps].tolist()
     decoded = Decoded(code)
+    turns = decoded.turns(steps)
     shown = _Steps(code, decoded)
     entries = _entries(code, function)
     if not entries:
         raise UsageError(f"{function!r} was not entered in the trace", advice=_near(code, function))
     found = []
     for library, entry in entries.items():
-        counts, unfinished = _operations(steps.tolist(), entry, decoded)
+        counts, unfinished = _operations(steps, entry, turns)
         ordered = sorted(counts, key=lambda path: (-counts[path], len(path)))
         found.append(
             Paths(
@@ -103,27 +104,20 @@ def _entries(code: Code, function: str) -> dict[str, int]:
 
 
 def _operations(
-    steps: Sequence[int], entry: int, decoded: Decoded
+    steps: Sequence[int], entry: int, turns: Sequence[int]
 ) -> tuple[Counter[tuple[int, ...]], int]:
-    """How often each sequence of rows was an operation; how many were not finished.
-
-    Code that is in no file (the vDSO's clock) shows no returns: whoever leaves it has returned.
-    """
+    """How often each sequence of rows was an operation; how many were not finished."""
     counts: Counter[tuple[int, ...]] = Counter()
-    unknown_next = [decoded.is_unknown[row] for row in steps[1:]] + [True]
     depth = 0
     begin = -1
     base = 0  # depth at which the operation began; below it, the function has returned
-    for i, row in enumerate(steps):
+    for i, (row, turn) in enumerate(zip(steps, turns, strict=True)):
         if begin >= 0 and depth < base:
             counts[tuple(steps[begin:i])] += 1
             begin = -1
         if begin < 0 and row == entry:
             begin, base = i, depth
-        if decoded.is_call[row]:
-            depth += 1
-        elif decoded.is_return[row] or (decoded.is_unknown[row] and not unknown_next[i]):
-            depth -= 1
+        depth += turn
     if begin >= 0 and depth < base:  # the trace ends with the return
         counts[tuple(steps[begin:])] += 1
         begin = -1
