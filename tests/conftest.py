@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 PROGRAMS = Path(__file__).resolve().parent / "programs"
 CORE = Path(__file__).resolve().parent.parent / "core"
@@ -19,6 +20,16 @@ RELEASE = [
     *(["-march=x86-64-v2"] if platform.machine() == "x86_64" else []),
 ]
 """What hakmem's release library is compiled with."""
+
+# How long an example takes says how busy the machine is. The same examples in every run: whether a
+# commit passes is no matter of luck. Others are looked for with --hypothesis-profile=search.
+settings.register_profile(
+    "gate", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile(
+    "search", settings.get_profile("gate"), derandomize=False, max_examples=1000
+)
+settings.load_profile("gate")
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hakprof.counters.dump import Dump, State
@@ -76,7 +76,7 @@ def assert_exact(folder: Path, output: str) -> None:
     assert calls(difference_view(before, after)) == own
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=12)
 @given(
     seed=st.integers(0, 2**32),
     threads=st.integers(1, 8),

@@ -185,7 +185,7 @@ def test_deeply_nested_json_is_refused() -> None:
 
 
 @given(st.data())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_mutated_live_files_end_in_a_dump_or_in_input_error(data: st.DataObject) -> None:
     mutated = bytearray(LiveFile().build())
     for _ in range(data.draw(st.integers(1, 8))):
@@ -277,7 +277,7 @@ def test_other_texts_are_no_documents(text: str) -> None:
 
 
 @given(st.data())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_mutated_documents_end_in_a_dump_or_in_input_error(data: st.DataObject) -> None:
     text = document()
     for _ in range(data.draw(st.integers(1, 6))):

@@ -93,7 +93,7 @@ def test_too_few_blocks_bound_nothing() -> None:
 
 
 @given(st.lists(st.floats(0, 0.2), min_size=8, max_size=8), st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_counts_within_their_errors_keep_the_truth_within_the_limits(
     errors: list[float], data: st.DataObject
 ) -> None:

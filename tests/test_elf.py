@@ -3,6 +3,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -121,7 +122,7 @@ def original(compile_c: Compile) -> bytes:
     return compile_c("hidden", "-DHIDDEN", "allocates.c", "bump.c").read_bytes()
 
 
-@settings(max_examples=150, deadline=2000)
+@settings(max_examples=150)
 @given(
     cut=st.integers(0, 1 << 16),
     changes=st.lists(st.tuples(st.integers(0, 1 << 16), st.binary(min_size=1, max_size=8))),
@@ -143,5 +144,7 @@ def test_broken_files_are_facts_or_one_error(
     with tempfile.NamedTemporaryFile() as file:
         file.write(content)
         file.flush()
+        before = time.process_time()
         with contextlib.suppress(InputError):
             assert elf.read(Path(file.name)).path == Path(file.name)
+        assert time.process_time() - before < 2  # CPU time: no size is walked to its end

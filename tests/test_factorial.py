@@ -72,7 +72,7 @@ def test_every_design_is_balanced(plan: Design) -> None:
 
 
 @given(st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_full_factorial_finds_every_effect(data: st.DataObject) -> None:
     plan = data.draw(st.sampled_from(FULL))
     words = range(1, 1 << plan.switches)
@@ -84,7 +84,7 @@ def test_a_full_factorial_finds_every_effect(data: st.DataObject) -> None:
 
 
 @given(st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_fraction_finds_sums_of_aliases(data: st.DataObject) -> None:
     plan = data.draw(st.sampled_from(FRACTIONS))
     effects = {
@@ -112,7 +112,7 @@ def test_a_pair_costs_more_than_its_parts() -> None:
 
 
 @given(st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_missing_arms_leave_the_shorter_words(data: st.DataObject) -> None:
     plan = FULL[3]
     gone = data.draw(st.sets(st.sampled_from(plan.arms), max_size=4))

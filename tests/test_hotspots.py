@@ -165,7 +165,7 @@ def test_broken_callgrind_files(tmp_path: Path) -> None:
 
 
 @given(st.data())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_mutated_callgrind_files(data: st.DataObject) -> None:
     text = list(CALLGRIND)
     for _ in range(data.draw(st.integers(1, 10))):

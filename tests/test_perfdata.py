@@ -252,7 +252,7 @@ def _walked(data: bytes, order: str) -> list[int]:
 
 
 @given(st.integers(0, 2**32), st.integers(1, 40), st.booleans(), st.sampled_from("<>"))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_record_starts_do_not_depend_on_what_looks_like_one(
     seed: int,
     longest: int,
@@ -283,7 +283,7 @@ def test_record_starts_do_not_depend_on_what_looks_like_one(
     st.sampled_from([1, 7, 1 << 16]),
     st.booleans(),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_sums_do_not_depend_on_which_key_has_a_slot(
     numbers: list[int],
     shift: int,
@@ -392,7 +392,7 @@ def test_every_truncation_is_one_error(tmp_path: Path) -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, len(RICH) - 1), st.integers(0, 255)), max_size=12))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_mutations_end_in_a_result_or_one_error(
     tmp_path_factory: pytest.TempPathFactory, changes: list[tuple[int, int]]
 ) -> None:

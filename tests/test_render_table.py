@@ -66,7 +66,7 @@ WORDS = st.text("abc", min_size=1, max_size=9)
     ),
     st.integers(24, 60),
 )
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 def test_every_cell_is_shown_and_no_line_is_too_long(
     page: tables.Page, rows: list[list[str]], columns: int
 ) -> None:

@@ -301,7 +301,7 @@ def test_truncated_files_end_in_one_error_or_a_result(tmp_path: Path, small: Pat
 
 @example(seed=216, count=8, front=False)  # a PLT at an address beyond 63 bits
 @given(seed=st.integers(0, 2**32), count=st.integers(1, 30), front=st.booleans())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_mutated_files_end_in_one_error_or_a_result(
     tmp_path_factory: pytest.TempPathFactory,
     small: Path,
