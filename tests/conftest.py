@@ -1,18 +1,25 @@
 """What tests of several modules need: programs of tests/programs, compiled on the spot."""
 
+import os
 import platform
 import re
 import shutil
 import subprocess
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from hakprof import resident
+
 PROGRAMS = Path(__file__).resolve().parent / "programs"
 CORE = Path(__file__).resolve().parent.parent / "core"
 Compile = Callable[..., Path]
+T = TypeVar("T")
+PATIENCE_S = 60
 
 RELEASE = [
     *("-std=gnu11", "-O2", "-fPIC", "-shared", "-pthread", "-fvisibility=hidden", "-fno-plt"),
@@ -75,3 +82,58 @@ def interruptible() -> tuple[str, ...]:
     nohup; and pytest may have been started so.
     """
     return ("env", "--default-signal=HUP,INT,TERM")
+
+
+@pytest.fixture(scope="session")
+def wait_for() -> Callable[[Callable[[], bool]], None]:
+    """wait_for(done): until done() holds, however slow the machine is."""
+
+    def wait(done: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + PATIENCE_S
+        while not done():
+            if time.monotonic() > deadline:
+                pytest.fail(f"it did not happen in {PATIENCE_S} s")
+            time.sleep(0.02)
+
+    return wait
+
+
+@pytest.fixture
+def stopped(tmp_path: Path) -> Callable[..., object]:
+    """stopped(run): what run(words, timeout_s) makes of a program that never ends, once it began.
+
+    It is given as little time as it takes to begin. `script` is in the place of its own; it makes
+    the file $0 when it has begun.
+    """
+    begun, never = tmp_path / "begun", tmp_path / "never"
+    os.mkfifo(never)
+
+    def stop(
+        run: Callable[[Sequence[str], float], T], script: str = f"echo >$0; read x <'{never}'"
+    ) -> T:
+        for timeout_s in (0.3, 3, 30):
+            made = run(["sh", "-c", script, str(begun)], timeout_s)
+            if begun.exists():
+                return made
+        pytest.fail("it did not begin in 30 s")
+
+    return stop
+
+
+@pytest.fixture
+def until_seen(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """until_seen(file, holds): the file is there until a look finds memory for which holds(it)."""
+
+    def keep(file: Path, holds: Callable[[resident.Sight], bool]) -> None:
+        file.touch()
+        look = resident.sight
+
+        def sight(pid: int, at_s: float) -> resident.Sight | None:
+            found = look(pid, at_s)
+            if found and holds(found):
+                file.unlink(missing_ok=True)
+            return found
+
+        monkeypatch.setattr(resident, "sight", sight)
+
+    return keep

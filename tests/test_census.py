@@ -1,6 +1,6 @@
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -114,8 +114,11 @@ def test_killed_process_is_lost_not_zero() -> None:
     assert all(isinstance(value, Absent) for value in (*values, found.asked.value))
 
 
-def test_stopped_program_is_lost() -> None:
-    assert take("sleep", "60", timeout_s=0.3).lost == 1
+def test_stopped_program_is_lost(stopped: Callable[..., Census]) -> None:
+    def taken(words: Sequence[str], timeout_s: float) -> Census:
+        return take(*words, timeout_s=timeout_s)
+
+    assert stopped(taken).lost == 1
 
 
 def test_static_program_has_no_census(compile_c: Compile) -> None:

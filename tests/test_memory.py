@@ -1,17 +1,21 @@
 import json
 import sys
 import xml.etree.ElementTree as ET
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from hakprof.cli.main import main
 from hakprof.memory import Footprint
-from hakprof.model import Allocator, Arm, Target
-from hakprof.resident import Sight
+from hakprof.model import Allocator, Arm, Job, Sample, Target
+from hakprof.resident import Sight, Watching
 
-GROW = "import time; b = bytearray(48 << 20); time.sleep(0.2); del b; time.sleep(0.2)"
-PROGRAM = ["--", sys.executable, "-c", GROW]
+GROW = """
+import os, sys, time
+b = bytearray(48 << 20)
+while os.path.exists(sys.argv[1]): time.sleep(0.01)
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -19,18 +23,34 @@ def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HAKPROF_HOME", str(tmp_path))
 
 
-def test_a_programs_memory_rises_falls_and_is_explained(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path
+@pytest.fixture
+def program(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, until_seen: Callable[..., None]
+) -> list[str]:
+    """Allocates; when it is watched, it does not end before that has been seen."""
+    unseen, measure = tmp_path / "unseen", Watching.measure
+
+    def watched(self: Watching, job: Job) -> Sample:
+        unseen.touch()
+        return measure(self, job)
+
+    until_seen(unseen, lambda sight: sight.peak_bytes > 48 << 20)
+    unseen.unlink()
+    monkeypatch.setattr(Watching, "measure", watched)
+    return [sys.executable, "-c", GROW, str(unseen)]
+
+
+def test_a_programs_memory_is_measured_and_explained(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, program: list[str]
 ) -> None:
     document, picture = tmp_path / "m.json", tmp_path / "m.svg"
-    files = ["--json", str(document), "--svg", str(picture)]
-    assert main(["memory", "--alloc", "glibc,hakmem", *files, *PROGRAM]) == 0
+    words = ["--json", str(document), "--svg", str(picture), "--timeout", "100s"]
+    assert main(["memory", "--alloc", "glibc,hakmem", *words, "--", *program]) == 0
     shown = capsys.readouterr().out
     assert max(map(len, shown.splitlines())) <= 100
     assert "glibc, hakmem served the calls" in shown
     for footprint in json.loads(document.read_text())["footprints"]:
-        peaks = [sight["peak_bytes"] for sight in footprint["sights"]]  # a busy machine looks late
-        assert max(peaks) > 48 << 20
+        assert max(sight["peak_bytes"] for sight in footprint["sights"]) > 48 << 20
         if footprint["calls"]:
             assert dict(footprint["calls"]["counts"])["mmap"] >= 1
     assert picture.read_text().startswith("<svg")

@@ -3,7 +3,7 @@
 import os
 import shutil
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,14 +14,16 @@ from hakprof.errors import UsageError
 from hakprof.model import Allocator, Exit, ExitKind, Proof, Verdict
 
 Compile = Callable[..., Path]
+Observed = tuple[Proof, process.Outcome]
 ENDED = Exit(ExitKind.CODE, 0)
 GLIBC = Allocator("glibc", None)
 NOBODY = 65534
+TIMEOUT_S = 300  # 700 processes, each traced, beside other work
 
 
 def observe(allocator: Allocator, *argv: str | Path, env: Mapping[str, str] | None = None) -> Proof:
     words = [str(word) for word in argv]
-    return proof.observe(allocator, words, env=env or {}, timeout_s=30)[0]
+    return proof.observe(allocator, words, env=env or {}, timeout_s=TIMEOUT_S)[0]
 
 
 def details(found: Proof, check: str) -> str:
@@ -355,8 +357,13 @@ def test_library_that_aborts_when_loaded(compile_c: Compile, program: Path) -> N
     assert details(found, "exit") == f"{program} was killed by SIGABRT"
 
 
-def test_program_that_has_to_be_stopped_is_judged_by_its_start(bump: Allocator) -> None:
-    found, outcome = proof.observe(bump, ["sleep", "60"], env={}, timeout_s=0.5)
+def test_program_that_has_to_be_stopped_is_judged_by_its_start(
+    bump: Allocator, stopped: Callable[..., Observed]
+) -> None:
+    def observed(words: Sequence[str], timeout_s: float) -> Observed:
+        return proof.observe(bump, words, env={}, timeout_s=timeout_s)
+
+    found, outcome = stopped(observed)
     assert outcome.exit.kind is ExitKind.TIMEOUT
     assert found.verdict is Verdict.PROVEN
 

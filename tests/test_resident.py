@@ -1,22 +1,32 @@
 import os
+import signal
 import subprocess
 import sys
+from collections.abc import Callable
+from pathlib import Path
 
 from hakprof.model import Allocator, Job, Target
 from hakprof.process import Command, run
 from hakprof.resident import Watch, Watching, family, sight
 
-ALLOCATE = "import time; b = b'x' * (64 << 20); time.sleep(0.3); del b; time.sleep(0.3)"
+UntilSeen = Callable[..., None]
+HOLD = "import os, sys, time\ndef hold(file):\n  while os.path.exists(file): time.sleep(0.01)\n"
+ALLOCATE = HOLD + "b = b'x' * (64 << 20); hold(sys.argv[1]); del b; hold(sys.argv[2])"
+MOMENT = HOLD + "import mmap; mmap.mmap(-1, 1 << 30).close(); hold(sys.argv[1])"
 
 
-def test_resident_memory_is_seen_to_rise_and_fall() -> None:
+def test_resident_memory_is_seen_to_rise_and_fall(tmp_path: Path, until_seen: UntilSeen) -> None:
+    full, empty = tmp_path / "full", tmp_path / "empty"
+    until_seen(full, lambda sight: sight.resident_bytes >= 64 << 20)
+    until_seen(empty, lambda sight: not full.exists() and sight.resident_bytes < 64 << 20)
     watches: list[Watch] = []
 
     def beside(pid: int) -> Watch:
         watches.append(Watch(pid, interval_s=0.02))
         return watches[0]
 
-    outcome = run(Command((sys.executable, "-c", ALLOCATE)), beside)
+    program = (sys.executable, "-c", ALLOCATE, str(full), str(empty))
+    outcome = run(Command(program, timeout_s=100), beside)
     assert outcome.exit.ok
     resident = [sight.resident_bytes for sight in watches[0].sights]
     assert max(resident) >= 64 << 20
@@ -26,10 +36,13 @@ def test_resident_memory_is_seen_to_rise_and_fall() -> None:
     assert times == sorted(times)
 
 
-def test_what_was_mapped_only_for_a_moment_counts() -> None:
-    code = "import mmap, time; mmap.mmap(-1, 1 << 30).close(); time.sleep(0.5)"
-    target = Target("python", (sys.executable, "-c", code), is_benchmark=False)
-    sample = Watching().measure(Job("glibc", 0, target, Allocator("glibc", None)))
+def test_what_was_mapped_only_for_a_moment_counts(tmp_path: Path, until_seen: UntilSeen) -> None:
+    looked = tmp_path / "looked"
+    until_seen(looked, lambda sight: sight.most_mapped_bytes > 1 << 30)
+    program = (sys.executable, "-c", MOMENT, str(looked))
+    target = Target("python", program, is_benchmark=False)
+    job = Job("glibc", 0, target, Allocator("glibc", None), timeout_s=100)
+    sample = Watching().measure(job)
     (peak,) = sample.readings
     assert peak.name == "mapped_bytes"
     assert isinstance(peak.value, float)
@@ -42,16 +55,12 @@ def test_a_process_that_is_gone_is_not_seen() -> None:
     assert sight(child.pid, 0.0) is None
 
 
-def test_children_count() -> None:
-    child = subprocess.Popen(["sh", "-c", "sleep 5 & wait"])
+def test_children_count(wait_for: Callable[[Callable[[], bool]], None]) -> None:
+    child = subprocess.Popen(["sh", "-c", "sleep 1000 & wait"], process_group=0)
     try:
-        for _ in range(200):
-            found = list(family(child.pid))
-            if len(found) == 2:
-                break
-            os.sched_yield()
-        assert found[0] == child.pid
+        wait_for(lambda: len(list(family(child.pid))) == 2)
+        assert next(family(child.pid)) == child.pid
         assert child.pid in family(os.getpid())
     finally:
-        subprocess.run(["kill", *map(str, found)], check=False)
+        os.killpg(child.pid, signal.SIGKILL)
         child.wait()
