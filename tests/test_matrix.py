@@ -147,12 +147,14 @@ def test_an_arm_that_crashes_leaves_the_others_whole_and_is_remembered(
 ) -> None:
     crashes = compile_c("libcrashes.so", "crashes.c", "-shared", "-fPIC")
     text = FILE.partition("[[cell]]\nprogram")[0].replace('"hakmem"]', f'"hakmem", "{crashes}"]')
-    path = write(tmp_path, text)
+    path, document = write(tmp_path, text), tmp_path / "m.json"
     for _ in range(2):  # the second time from what was kept
-        assert main(["matrix", str(path)]) == 3
+        assert main(["matrix", str(path), "--json", str(document)]) == 3
         shown = " ".join(capsys.readouterr().out.split())
         assert "libcrashes.so: bench_tiny --warmup 100: killed by SIGABRT" in shown
-        assert shown.count("hakmem faster") + shown.count("as fast") >= 1
+        for cell in json.loads(document.read_text())["cells"]:
+            assert [row["arm"] for row in cell["rows"]] == ["hakmem"]
+            assert list(cell["excluded"]) == ["libcrashes.so"]
 
 
 def test_an_unknown_benchmark_is_found_before_anything_runs(tmp_path: Path) -> None:
