@@ -19,7 +19,7 @@ PROGRAMS = Path(__file__).resolve().parent / "programs"
 CORE = Path(__file__).resolve().parent.parent / "core"
 Compile = Callable[..., Path]
 T = TypeVar("T")
-PATIENCE_S = 60
+PATIENCE_S = 300
 
 RELEASE = [
     *("-std=gnu11", "-O2", "-fPIC", "-shared", "-pthread", "-fvisibility=hidden", "-fno-plt"),

@@ -14,7 +14,7 @@ def stat(
 ) -> subprocess.CompletedProcess[str]:
     monkeypatch.setenv("HAKPROF_HOME", str(home))
     command = [sys.executable, "-P", "-m", "hakprof", "stat", *words]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=100)
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
 
 
 def test_counts_and_their_cost_stand_beside_the_figures(

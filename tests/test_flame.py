@@ -176,7 +176,7 @@ def test_search_and_zoom_in_a_browser(tmp_path: Path) -> None:
     command = [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--window-size=1000,600"]
     options = [f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", page.as_uri()]
     shown = subprocess.run(
-        [*command, *options], capture_output=True, text=True, check=True, timeout=60
+        [*command, *options], capture_output=True, text=True, check=True, timeout=600
     ).stdout
     said = {
         key: json.loads(value.replace("&quot;", '"').replace("&lt;", "<").replace("&amp;", "&"))

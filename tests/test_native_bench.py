@@ -37,7 +37,7 @@ def start(
         capture_output=True,
         text=True,
         check=check,
-        timeout=60,
+        timeout=600,
     )
 
 

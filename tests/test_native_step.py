@@ -34,7 +34,7 @@ def step(*argv: str | Path, **env: str) -> dict[str, Any]:
             pass_fds=[writer],
             stdout=subprocess.DEVNULL,
             check=True,
-            timeout=60,
+            timeout=600,
         )
         os.close(writer)
         writer = -1

@@ -33,7 +33,7 @@ def run_with_pipe(
             capture_output=True,
             text=True,
             check=check,
-            timeout=60,
+            timeout=600,
         )
     finally:
         os.close(writer)
