@@ -110,15 +110,18 @@ def test_shares_by_function_as_perf_report_prints_them(tmp_path: Path) -> None:
     ).stdout
     found = tables.hotspots(made, code.build(recording.sources(made)))
     ours = {(r.library, r.name): 100 * r.shares[0].fraction for r in found.functions}
-    compared = 0
+    seen = compared = 0.0  # of user space: a busy machine has the kernel switch
     for line in shown.splitlines():
         cells = line.split()
-        if line and line[0] != "#" and cells[2] == "[.]" and "0x" not in cells[3]:
-            share = float(cells[0].rstrip("%"))
+        if not line or line[0] == "#" or cells[2] != "[.]":
+            continue
+        share = float(cells[0].rstrip("%"))
+        seen += share
+        if "0x" not in cells[3]:
             name = {"cfree@GLIBC_2.2.5": "free"}.get(cells[3], cells[3])  # of its aliases
             assert ours[cells[1], name] == pytest.approx(share, abs=0.1)
             compared += share
-    assert compared > 90
+    assert compared > 0.9 * seen > 0
 
 
 CALLGRIND = """# callgrind format
