@@ -38,9 +38,9 @@ static bool try_lock(struct hk_lock *lock, uintptr_t as) {
                                        __ATOMIC_RELAXED);
 }
 
-/* What this thread sleeps for: a signal handler that interrupts it must know. */
-static _Thread_local struct hk_lock *volatile waiting_for
-    __attribute__((tls_model("initial-exec")));
+/* What this thread sleeps for, or gives back to a sleeper: a signal handler that interrupts it must
+ * know, for the one that runs next may depend on this thread. */
+static _Thread_local struct hk_lock *volatile wake_due __attribute__((tls_model("initial-exec")));
 
 static void sleep_until_mine(struct hk_lock *lock, uintptr_t self) {
     /* Whoever has slept locks with the bit set: others may sleep still. */
@@ -73,10 +73,10 @@ void hk_lock_wait(struct hk_lock *lock, enum hk_lock_kind kind) {
         }
         pause_a_moment();
     }
-    struct hk_lock *interrupted = waiting_for;
-    waiting_for = lock;
+    struct hk_lock *interrupted = wake_due;
+    wake_due = lock;
     sleep_until_mine(lock, self);
-    waiting_for = interrupted;
+    wake_due = interrupted;
 }
 
 static void wake(struct hk_lock *lock) {
@@ -84,9 +84,12 @@ static void wake(struct hk_lock *lock) {
 }
 
 static void unlock(struct hk_lock *lock) {
+    struct hk_lock *interrupted = wake_due;
+    wake_due = lock;
     if (__atomic_exchange_n(&lock->word, 0, __ATOMIC_RELEASE) & HK_LOCK_SLEEPERS) {
         wake(lock);
     }
+    wake_due = interrupted;
 }
 
 void hk_unlock_marked(struct hk_lock *lock) {
@@ -106,7 +109,7 @@ void hk_lock_release(struct hk_lock *lock, enum hk_lock_kind kind) {
 }
 
 void hk_lock_pass_on_wake(void) {
-    if (waiting_for) {
-        wake(waiting_for);
+    if (wake_due) {
+        wake(wake_due);
     }
 }

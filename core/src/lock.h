@@ -29,8 +29,8 @@ void hk_lock_wait(struct hk_lock *lock, enum hk_lock_kind kind);
 void hk_unlock_marked(struct hk_lock *lock);
 
 /* For a signal handler, before it waits for locks: it may have interrupted a thread that had just
- * been woken for one. Wakes the next, which else would sleep beside a free lock for as long as the
- * handler takes; for ever, if it holds what the handler waits for. */
+ * been woken for one, or was about to wake another. Wakes the next, which else would sleep beside a
+ * free lock for as long as the handler takes; for ever, if it holds what the handler waits for. */
 void hk_lock_pass_on_wake(void);
 
 HK_INLINE void hk_lock(struct hk_lock *lock, enum hk_lock_kind kind) {

@@ -1,12 +1,13 @@
 /* The lock: it excludes, but for its owner while it is held for fork; and no wake-up is lost when a
- * signal handler interrupts a thread that was just woken and then waits for what another sleeper
- * holds. */
+ * signal handler interrupts a thread that was just woken, or is about to wake another, and then
+ * waits for what another sleeper holds. */
 #include "check.h"
 #include "lock.h"
 
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 enum { THREADS = 4, TURNS = 100000, ROUNDS = 300 };
@@ -43,7 +44,7 @@ static void wait_for_second(int number) {
     (void)number;
     /* NOLINTBEGIN(bugprone-signal-handler,cert-sig30-c): each is one system call */
     hk_lock_pass_on_wake();
-    while (!second_had_it) {
+    while (!second_had_it && !hk_lock_is_mine(&lock)) {
         sched_yield();
     }
     /* NOLINTEND(bugprone-signal-handler,cert-sig30-c) */
@@ -87,6 +88,41 @@ static void wakes_are_passed_on(void) {
     }
 }
 
+#if defined __x86_64__
+enum { TRAP_FLAG = 0x100 };
+
+static volatile unsigned steps, interrupted_step;
+
+static void count_step(int number, siginfo_t *info, void *context) {
+    (void)info;
+    if (++steps == interrupted_step) {
+        wait_for_second(number);
+        ((ucontext_t *)context)->uc_mcontext.gregs[REG_EFL] &= ~TRAP_FLAG;
+    }
+}
+
+/* The handler comes before each instruction of giving the lock to a sleeper in turn. */
+static void wakes_are_not_held_back(void) {
+    struct sigaction action = {.sa_sigaction = count_step, .sa_flags = SA_SIGINFO};
+    CHECK(sigaction(SIGTRAP, &action, NULL) == 0);
+    do {
+        interrupted_step++;
+        steps = 0;
+        second_had_it = false;
+        sleepers = 1;
+        hk_lock(&lock, HK_LOCK_CLASS);
+        pthread_t two = sleeper(2);
+        __builtin_ia32_writeeflags_u64(__builtin_ia32_readeflags_u64() | TRAP_FLAG);
+        hk_unlock(&lock);
+        __builtin_ia32_writeeflags_u64(__builtin_ia32_readeflags_u64() & ~(uint64_t)TRAP_FLAG);
+        CHECK(pthread_join(two, NULL) == 0);
+    } while (steps == interrupted_step);
+    CHECK(interrupted_step > 10);
+}
+#else
+static void wakes_are_not_held_back(void) {}
+#endif
+
 static void *try_it(void *unused) {
     shared = 1;
     hk_lock(&lock, HK_LOCK_CLASS);
@@ -115,6 +151,7 @@ int main(void) {
     alarm(120);
     excludes();
     is_held_for_fork();
+    wakes_are_not_held_back();
     wakes_are_passed_on();
     return 0;
 }
