@@ -22,7 +22,7 @@ import re
 import sys
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from importlib.metadata import version
 from pathlib import Path
@@ -86,7 +86,13 @@ def peers() -> Mapping[str, Peer]:
 
 
 def find_allocator(name_or_path: str) -> Allocator:
-    """What `--alloc` names: a name, NAME:VARIANT, or a library's path. Raises UsageError."""
+    """What `--alloc` names: a name, NAME:VARIANT, a library's path, or TITLE=PATH.
+
+    Raises UsageError.
+    """
+    title, _, titled = name_or_path.partition("=")
+    if title and titled and "/" not in title:
+        return replace(_from_path(Path(titled)), title=title)
     if "/" in name_or_path or name_or_path.endswith(".so"):
         return _from_path(Path(name_or_path))
     name, _, variant = name_or_path.partition(":")
@@ -155,7 +161,7 @@ def _unknown(name: str) -> UsageError:
         f"no allocator {name!r}",
         advice=f"did you mean {near[0]!r}?"
         if near
-        else f"there are {', '.join(names)}, and any library by its path",
+        else f"there are {', '.join(names)}, any library by its path, and TITLE=PATH",
     )
 
 

@@ -2,6 +2,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from hakprof import allocators, elf, native
 from hakprof.errors import UsageError
 from hakprof.model import Allocator
+from hakprof.plan import arm_names
 
 Compile = Callable[..., Path]
 
@@ -72,6 +74,13 @@ def test_any_library_by_its_path(bump: Path, monkeypatch: pytest.MonkeyPatch) ->
         assert found == Allocator("libbump.so", bump, build_id=elf.read(bump).build_id)
 
 
+def test_library_by_its_path_under_a_title_of_its_own(bump: Path) -> None:
+    plain = allocators.find_allocator(str(bump))
+    one, two = (allocators.find_allocator(f"{title}={bump}") for title in ("one", "two"))
+    assert one == replace(plain, title="one")
+    assert arm_names((one, plain, two, one)) == ["one", "libbump.so", "two", "one #2"]
+
+
 def test_search_path_of_the_loader_comes_first(
     compile_c: Compile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -114,6 +123,9 @@ def test_parts_of_a_variant_stand_in_any_order() -> None:
         ("hakmem:header+header", "names a variant twice"),
         ("hakmem:counters+header", "no library of hakmem is counters and header at once"),
         ("./nosuch.so", "No such file"),
+        ("mine=./nosuch.so", "nosuch.so cannot be used as an allocator"),
+        ("mine=mimalloc", "mimalloc cannot be used as an allocator"),
+        ("=", "any library by its path"),
         ("/", "not a regular file"),
         ("/dev/zero", "not a regular file"),
         ("/etc/passwd", "not an ELF file"),
