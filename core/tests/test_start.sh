@@ -30,4 +30,9 @@ loaded=$(count "$library") || exit 77
 expect loading $((loaded - bare)) 7
 first=$(count "$library" once) || exit 77
 expect "the first allocation" $((first - loaded)) 5
+ulimit -c 0
+if (LD_PRELOAD="$library" exec "$program" foreign) 2>/dev/null; then
+    echo "before the first allocation, free of an address on the stack is taken for a block's"
+    failed=1
+fi
 exit $failed
