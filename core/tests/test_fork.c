@@ -82,7 +82,7 @@ int main(int argc, char **argv) {
     CHECK(pthread_atfork(allocate_in_handler, allocate_in_handler, allocate_in_handler) == 0);
     int forks = argc > 1 ? (int)strtol(argv[1], NULL, 10) : 400;
     const int in_handler = forks / 8;
-    alarm(300); /* a hang, not a slow machine: 400 forks take 50 s beside six busy threads */
+    alarm(1000); /* a hang, not a slow machine: 400 forks take 50 s beside six busy threads */
     pthread_t ids[WORKERS];
     for (size_t i = 0; i < WORKERS; i++) {
         CHECK(pthread_create(&ids[i], NULL, work, (void *)(i + 1)) == 0);

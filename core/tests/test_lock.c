@@ -148,7 +148,7 @@ static void is_held_for_fork(void) {
 }
 
 int main(void) {
-    alarm(120);
+    alarm(1000);
     excludes();
     is_held_for_fork();
     wakes_are_not_held_back();
