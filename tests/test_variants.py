@@ -75,10 +75,10 @@ enum hk_stats_count { HK_STATS_ALLOC, HK_STATS_FREE };
 #define HK_SECURE_BYTES 0
 #define HK_SECURE_SMALLEST 0
 #define hk_secure_may_give(block) true
-#define hk_secure_may_free(block, cls) true
+#define hk_secure_push(block, cls, list) true
 #define hk_secure_taken(block) ((void)0)
 #define hk_secure_set_next(block, next) ((void)0)
-#define hk_secure_given(block) ((void)0)
+#define hk_secure_given(block, cls) ((void)0)
 #define hk_secure_look_at_freed(block, cls) ((void)0)
 #define hk_secure_set_end(block, bytes) ((void)0)
 #define hk_secure_run_given(block, bytes) ((void)0)

@@ -133,7 +133,7 @@ static HK_NOINLINE void *alloc_big(size_t size, size_t alignment, bool *zeroed,
 
 /* A block of a class goes to the program. */
 HK_INLINE void *hand_out(void *block, size_t cls) {
-    hk_secure_given(block);
+    hk_secure_given(block, cls);
     return tiny_region_id_write_header(block, cls);
 }
 

@@ -38,10 +38,12 @@ HK_INLINE bool hk_cache_push(size_t cls, void *block) {
     uintptr_t offset = hk_tls_offset();
     HK_TLS_TAKE_ROOM(offset, cls, no_room);
     void *last = hk_tls_head(offset, cls);
-    if (hk_secure_on ? !hk_secure_may_free(block, cls) : HK_UNLIKELY(block == last)) {
+    if (hk_secure_on ? !hk_secure_push(block, cls, last) : HK_UNLIKELY(block == last)) {
         return false;
     }
-    hk_set_next(block, last);
+    if (!hk_secure_on) {
+        hk_set_next(block, last);
+    }
     hk_tls_set_head(offset, cls, block);
     if (hk_stats_on) {
         HK_TLS_COUNT(offset, HK_STATS_FREE);

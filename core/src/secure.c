@@ -41,7 +41,6 @@ void hk_secure_start(void) {
 
 void hk_secure_zero_on_free(void) {
     hk_secure.mark = draw(&random_state);
-    memset(hk_secure.ends, 0, sizeof hk_secure.ends);
 }
 
 /* --- lists ------------------------------------------------------------------------------------ */
@@ -72,6 +71,7 @@ static void *link_shuffled(char *start, unsigned blocks, size_t size, void *list
             memset(block, 0, size);
         }
         hk_secure_set_end(block, size);
+        hk_secure_turn(hk_secure_end(block, size - HK_SECURE_BYTES));
         hk_secure_set_next(block, list);
         list = block;
     }

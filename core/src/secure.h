@@ -1,13 +1,15 @@
 /* The variant `secure` (HK_SECURE=1, docs/variants.md): misuse of a block ends in a message with
  * its address, and abort.
  *
- *     live | the program's bytes ...                             | KEY ^ here |
- *     free | next | next ^ KEY ^ here | old bytes ...            | KEY ^ here |
+ *     live | the program's bytes ...                             |   KEY + here  |
+ *     free | next | next + KEY + here | old bytes ...            | ~(KEY + here) |
  *
- * KEY is a random number of the process, `here` is the block's address. The first two words of a
- * free block must agree whenever it is handed on; a block whose words agree when it is freed is
- * free already. The last word is written when the block is cut, and read by free. So a block has
- * room for eight bytes less than its class, and is 32 bytes at least.
+ * KEY is a random number of the process, `here` is the block's address. The last word tells that a
+ * block is live, and that nobody wrote past its end: the one word that free reads, for each line
+ * that it must wait for costs more than all of its instructions. It is turned over, not written, so
+ * that a write to it shows whenever it came. The first two words of a free block must agree
+ * whenever it is handed on: malloc reads the first one anyway. So a block has room for eight bytes
+ * less than its class, and is 32 bytes at least.
  *
  * With HAKMEM_ZERO_ON_FREE=1 the fast checks look for what no block holds, so that every call takes
  * the cold ones, which also zero what is freed, and see whether it still is zero.
@@ -33,7 +35,7 @@ extern struct hk_secure {
     uint64_t key;
     uint64_t
         mark; /* in its place in what is freed now: another one where freed blocks are zeroed */
-    uint16_t ends[HK_SECURE_ENDS]; /* offset of the last word by class; 0 where blocks are zeroed */
+    uint16_t ends[HK_SECURE_ENDS]; /* offset of the last word by class */
 } hk_secure __attribute__((visibility("hidden")));
 
 /* The cold checks (secure_check.c): die, unless blocks are zeroed and all is well. */
@@ -42,35 +44,48 @@ HK_COLD void hk_secure_look_at_freed(void *block, unsigned cls);
 /* For realloc and malloc_usable_size. `bytes`: of the block, its last word included. */
 void hk_secure_look_at_live(const void *block, size_t bytes);
 
-/* The key with which its first two words agree. */
-HK_INLINE uint64_t hk_secure_mark_at(const void *block) {
-    const uint64_t *words = block;
-    return words[0] ^ words[1] ^ (uintptr_t)block;
-}
-
 /* A block's last word. */
 HK_INLINE uint64_t *hk_secure_end(const void *block, size_t offset) {
     return (uint64_t *)((uintptr_t)block + offset);
 }
 
 HK_INLINE bool hk_secure_end_is_intact(const void *block, size_t offset) {
-    return *hk_secure_end(block, offset) == (hk_secure.key ^ (uintptr_t)block);
+    return *hk_secure_end(block, offset) == hk_secure.key + (uintptr_t)block;
+}
+
+/* A live block becomes a free one, or the other way round. */
+HK_INLINE void hk_secure_turn(uint64_t *end) {
+    *end = ~*end;
+}
+
+/* The words of a free block agree, with this key or mark. */
+HK_INLINE bool hk_secure_agree(const void *block, uint64_t key) {
+    const uint64_t *words = block;
+    return words[1] == words[0] + (uintptr_t)block + key;
 }
 
 /* The fast checks. False: look closer. */
 HK_INLINE bool hk_secure_may_give(const void *block) {
-    return !hk_secure_on || HK_LIKELY(hk_secure_mark_at(block) == hk_secure.key);
+    return !hk_secure_on || HK_LIKELY(hk_secure_agree(block, hk_secure.key));
 }
 
-/* Where blocks are zeroed the offset is 0, and the word there the program's. */
-HK_INLINE bool hk_secure_may_free(const void *block, size_t cls) {
-    if (!hk_secure_on) {
-        return true;
+HK_INLINE void hk_secure_link(void *block, const void *next, uint64_t tag) {
+    uint64_t *words = block;
+    words[0] = (uintptr_t)next;
+    words[1] = (uintptr_t)next + tag;
+}
+
+/* Makes a block the first of a list, if it is live and nobody wrote past its end. */
+HK_INLINE bool hk_secure_push(void *block, size_t cls, const void *list) {
+    const uint64_t tag = hk_secure.mark + (uintptr_t)block;
+    uint64_t *end = hk_secure_end(block, hk_secure.ends[cls]);
+    if (HK_UNLIKELY(*end != tag)) {
+        return false;
     }
-    const uint64_t *words = block;
-    const uint64_t tag = hk_secure.mark ^ (uintptr_t)block;
-    return HK_LIKELY((words[0] ^ words[1]) != tag &&
-                     *hk_secure_end(block, hk_secure.ends[cls]) == tag);
+    __asm__("" : "+m"(*end)); /* unknown: so it is turned where it is, two instructions less */
+    hk_secure_turn(end);
+    hk_secure_link(block, list, tag);
+    return true;
 }
 
 /* A block is taken off a list. */
@@ -81,31 +96,31 @@ HK_INLINE void hk_secure_taken(const void *block) {
 }
 
 HK_INLINE void hk_secure_set_next(void *block, const void *next) {
-    uint64_t *words = block;
-    const uint64_t tag = hk_secure.mark ^ (uintptr_t)block; /* free has it in a register */
-    words[0] = (uintptr_t)next;
-    words[1] = (uintptr_t)next ^ tag;
+    hk_secure_link(block, next, hk_secure.mark + (uintptr_t)block);
 }
 
-/* A block is about to be given to the program: it is not free any more. */
-HK_INLINE void hk_secure_given(void *block) {
+/* A block of a class is about to be given to the program, which must not learn the key. */
+HK_INLINE void hk_secure_given(void *block, size_t cls) {
     if (hk_secure_on) {
         ((uint64_t *)block)[1] = 0;
+        hk_secure_turn(hk_secure_end(block, hk_secure.ends[cls]));
     }
 }
 
-/* Writes the last word of a block of so many bytes. */
+/* Writes the last word of a live block of so many bytes. */
 HK_INLINE void hk_secure_set_end(void *block, size_t bytes) {
     if (hk_secure_on) {
-        *hk_secure_end(block, bytes - HK_SECURE_BYTES) = hk_secure.key ^ (uintptr_t)block;
+        *hk_secure_end(block, bytes - HK_SECURE_BYTES) = hk_secure.key + (uintptr_t)block;
     }
 }
 
 /* A run: as hk_secure_freed and hk_secure_given for blocks of a class. */
 void hk_secure_run_freed(void *block, size_t bytes);
 HK_INLINE void hk_secure_run_given(void *block, size_t bytes) {
-    hk_secure_given(block);
-    hk_secure_set_end(block, bytes);
+    if (hk_secure_on) {
+        ((uint64_t *)block)[1] = 0;
+        hk_secure_set_end(block, bytes);
+    }
 }
 
 /* A list of fresh blocks, in random order. */
@@ -130,7 +145,7 @@ bool hk_secure_shorten(char *start, size_t bytes, size_t kept);
 void hk_secure_abandon(char *start, size_t bytes, size_t slack);
 
 /* To move a guard takes a system call. So a range that is used again keeps its own; where the block
- * does not fill it, KEY ^ here stands behind the block. */
+ * does not fill it, KEY + here stands behind the block. */
 
 /* How many of a range's bytes a block of `bytes` is given: an eighth more at most, so that the
  * words behind blocks lie on few pages. */

@@ -18,9 +18,14 @@ static bool is_zeroing(void) {
     return hk_secure.mark != hk_secure.key;
 }
 
-static bool is_free(const void *block) {
-    uint64_t mark = hk_secure_mark_at(block);
-    return mark == hk_secure.mark || mark == hk_secure.key;
+/* A block that waits: its first two words agree. */
+static bool waits(const void *block) {
+    return hk_secure_agree(block, hk_secure.mark) || hk_secure_agree(block, hk_secure.key);
+}
+
+/* Of a class: one that is free may have been written to at either end. */
+static bool is_free(const void *block, size_t end) {
+    return *hk_secure_end(block, end) == ~(hk_secure.key + (uintptr_t)block) || waits(block);
 }
 
 static size_t end_of(unsigned cls) {
@@ -40,8 +45,7 @@ static bool is_zero(const char *start, const char *end) {
 }
 
 void hk_secure_look_at_free(const void *block) {
-    uint64_t mark = hk_secure_mark_at(block);
-    bool well = mark == hk_secure.mark;
+    bool well = hk_secure_agree(block, hk_secure.mark);
     if (well && is_zeroing()) {
         well = is_zero((const char *)block + LINKS_BYTES, (const char *)block + end_of_free(block));
     }
@@ -53,7 +57,7 @@ void hk_secure_look_at_free(const void *block) {
 void hk_secure_look_at_freed(void *block, unsigned cls) {
     const size_t end = end_of(cls);
     hk_slab_check(block, "free(): invalid pointer");
-    if (is_free(block)) {
+    if (is_free(block, end)) {
         hk_fatal("free(): double free of", block);
     }
     if (!hk_secure_end_is_intact(block, end)) {
@@ -62,6 +66,7 @@ void hk_secure_look_at_freed(void *block, unsigned cls) {
     if (is_zeroing()) {
         memset(block, 0, end);
     }
+    hk_secure_turn(hk_secure_end(block, end));
 }
 
 void hk_secure_run_freed(void *block, size_t bytes) {
@@ -79,7 +84,7 @@ size_t hk_secure_large_use(char *start, size_t bytes, size_t all) {
     if (used >= all) {
         return all;
     }
-    *hk_secure_end(start, used) = hk_secure.key ^ (uintptr_t)start;
+    *hk_secure_end(start, used) = hk_secure.key + (uintptr_t)start;
     return used;
 }
 
@@ -100,7 +105,7 @@ void hk_secure_large_freed(char *start, size_t bytes, size_t slack) {
 }
 
 void hk_secure_large_taken(const char *start) {
-    if (!is_free(start)) {
+    if (!waits(start)) {
         hk_fatal("malloc(): write into free block", start);
     }
 }
@@ -108,7 +113,7 @@ void hk_secure_large_taken(const char *start) {
 void hk_secure_look_at_live(const void *block, size_t bytes) {
     if (hk_code_of(block) < HK_CLASSES) {
         hk_slab_check(block, "realloc(): invalid pointer");
-        if (is_free(block)) {
+        if (is_free(block, bytes - HK_SECURE_BYTES)) {
             hk_fatal("realloc(): use of free block", block);
         }
     }

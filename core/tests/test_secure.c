@@ -68,8 +68,22 @@ static void twice_after_a_write(size_t size) {
     free(block);
     memset(block, 2, 16);
     free(block);
-    sink = malloc(size);
-    sink = malloc(size);
+}
+
+static void twice_after_a_write_past_the_end(size_t size) {
+    char *block = fresh(size);
+    size_t end = malloc_usable_size(block);
+    free(block);
+    memset(block + end, 2, 8);
+    free(block);
+}
+
+static void twice_after_writes_at_both_ends(size_t size) {
+    char *block = fresh(size);
+    size_t end = malloc_usable_size(block);
+    free(block);
+    memset(block, 2, end + 8);
+    free(block);
 }
 
 /* The thread comes first: to start one takes allocations. */
@@ -285,7 +299,11 @@ static const struct {
     {"twice with others between", twice_with_others_between, SMALL, "free(): double free of", NULL},
     {"twice with others between", twice_with_others_between, RUN | LARGE, "free(): invalid pointer",
      NULL},
-    {"twice after a write", twice_after_a_write, SMALL, "malloc(): write into free block", NULL},
+    {"twice after a write", twice_after_a_write, SMALL, "free(): double free of", NULL},
+    {"twice after a write past the end", twice_after_a_write_past_the_end, SMALL,
+     "free(): double free of", NULL},
+    {"twice after writes at both ends", twice_after_writes_at_both_ends, SMALL,
+     "free(): write past the end of", NULL},
     {"twice by another thread", twice_by_another_thread, SMALL, "free(): double free of", NULL},
     {"twice by another thread", twice_by_another_thread, RUN | LARGE, "free(): invalid pointer",
      NULL},
