@@ -47,17 +47,22 @@ class ProgramCommand(TyperCommand):
 
 
 def split_list(option: str, values: Sequence[str] | None) -> list[str]:
-    """`["a,b", "c"]` -> `["a", "b", "c"]`; a path may hold a comma if it holds a slash.
+    """`["a,b", "c"]` -> `["a", "b", "c"]`; the path of a file may hold a comma.
 
     UsageError where the option was given and names nothing.
     """
     words: list[str] = []
     for value in values or ():
-        named = [value] if "/" in value else [word for word in value.split(",") if word.strip()]
+        named = [value] if _is_file(value) else [word for word in value.split(",") if word.strip()]
         if not named:
             raise UsageError(f"{option} {value!r} names nothing", advice=f"write {option} A,B")
         words += named
     return list(dict.fromkeys(words))
+
+
+def _is_file(value: str) -> bool:
+    """Whether all of it is one PATH, or one TITLE=PATH."""
+    return "/" in value and any(os.access(p, os.F_OK) for p in (value, value.partition("=")[2]))
 
 
 def parse_env(values: Sequence[str] | None) -> dict[str, str]:
