@@ -75,6 +75,25 @@ static bool claim(struct hk_superslab *superslab, unsigned first, unsigned units
     return true;
 }
 
+/* A SuperSlab with a run of free units; NULL: no memory. */
+static struct hk_superslab *find_free(enum hk_grain grain, unsigned units, enum hk_stage *stage) {
+    *stage = HK_STAGE_SUPERSLAB;
+    struct hk_superslab *superslab = hk_shelf_find(grain, HK_SHELF_FREE, units);
+    if (superslab) {
+        return superslab;
+    }
+    hk_unlock(&hk_superslabs.lock);
+    hk_lock(&hk_superslabs.mapping, HK_LOCK_SUPERSLAB);
+    hk_lock(&hk_superslabs.lock, HK_LOCK_SUPERSLAB);
+    superslab = hk_shelf_find(grain, HK_SHELF_FREE, units); /* another thread's, meanwhile */
+    if (!superslab) {
+        *stage = HK_STAGE_MMAP;
+        superslab = hk_superslab_next(grain);
+    }
+    hk_unlock(&hk_superslabs.mapping);
+    return superslab;
+}
+
 struct hk_slab *hk_units_take(unsigned units, uint8_t code, enum hk_stage *stage) {
     struct hk_slab *slab = NULL;
     const enum hk_grain grain =
@@ -87,12 +106,7 @@ struct hk_slab *hk_units_take(unsigned units, uint8_t code, enum hk_stage *stage
     uint64_t bits = superslab ? superslab->dirty : 0;
     *stage = HK_STAGE_RECYCLED;
     if (!superslab) {
-        *stage = HK_STAGE_SUPERSLAB;
-        superslab = hk_shelf_find(grain, HK_SHELF_FREE, units);
-        if (!superslab) {
-            *stage = HK_STAGE_MMAP;
-            superslab = hk_superslab_next(grain);
-        }
+        superslab = find_free(grain, units, stage);
         bits = superslab ? superslab->free : 0;
     }
     if (superslab) {
@@ -203,5 +217,6 @@ void hk_superslab_each_slab(void (*visit)(const struct hk_slab *slab, void *cont
 }
 
 void hk_superslab_locks(hk_lock_visitor *visit) {
+    visit(&hk_superslabs.mapping, HK_LOCK_SUPERSLAB);
     visit(&hk_superslabs.lock, HK_LOCK_SUPERSLAB);
 }

@@ -45,15 +45,8 @@ static struct hk_superslab *map_superslab(enum hk_grain grain) {
     if (!base) {
         return NULL;
     }
-    char *end = base + bytes;
-    if (ahead[grain].next == ahead[grain].end) {
-        ahead[grain].next = base + HK_SUPERSLAB;
-        ahead[grain].end = end;
-        return add_superslab(base, grain);
-    }
-    for (char *more = base + HK_SUPERSLAB; more < end; more += HK_SUPERSLAB) {
-        (void)add_superslab(more, grain); /* another thread has mapped some meanwhile */
-    }
+    ahead[grain].next = base + HK_SUPERSLAB;
+    ahead[grain].end = base + bytes;
     return add_superslab(base, grain);
 }
 

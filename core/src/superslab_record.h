@@ -43,6 +43,9 @@ _Static_assert(sizeof(struct hk_superslab) + ((HK_COLOURS - 1) << HK_COLOUR_SHIF
                "records of every colour fit the first unit");
 
 struct hk_superslabs {
+    /* One thread maps at a time, and those that wait for it find what it mapped: threads that start
+     * together would touch a SuperSlab each, and a huge page each for its record. Taken first. */
+    struct hk_lock mapping;
     struct hk_lock lock;
     struct hk_superslab *all;
     size_t used_by[HK_GRAINS]; /* bytes */
@@ -104,7 +107,8 @@ unsigned hk_first_run(uint64_t bits, unsigned length);
 
 /* --- superslab_map.c -------------------------------------------------------------------------- */
 
-/* A SuperSlab that was not in use before; NULL: no memory. Gives the lock up while it maps. */
+/* A SuperSlab that was not in use before; NULL: no memory. With both locks; gives that of the layer
+ * up while it maps. */
 struct hk_superslab *hk_superslab_next(enum hk_grain grain);
 /* Unmaps SuperSlabs without a block. True if any went. */
 bool hk_superslab_unmap_free(void);

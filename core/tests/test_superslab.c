@@ -1,11 +1,14 @@
-/* Runs of units: never two at one place, zeroed when they say so, found again by any address. */
+/* Runs of units: never two at one place, zeroed when they say so, found again by any address.
+ * Threads that need a SuperSlab at once share one. */
 #include "check.h"
 
 #include "class_map.h"
 #include "size_class.h"
 #include "superslab.h"
 
-enum { RUNS = 300, STEPS = 20000 };
+#include <pthread.h>
+
+enum { RUNS = 300, STEPS = 20000, THREADS = 8, ROUNDS = 400 };
 
 static struct {
     struct hk_slab *slab;
@@ -61,7 +64,34 @@ static void resize(size_t i, uint64_t *state) {
     memset(hk_slab_start(slab), (int)i + 1, runs[i].bytes);
 }
 
-int main(void) {
+static pthread_barrier_t at_once;
+
+static void *take_one(void *nothing) {
+    (void)nothing;
+    pthread_barrier_wait(&at_once);
+    enum hk_stage stage;
+    return hk_units_take(1, 7, &stage);
+}
+
+static void threads_that_start_together(void) {
+    pthread_t threads[THREADS];
+    struct hk_slab *slabs[THREADS];
+    for (unsigned i = 0; i < THREADS; i++) {
+        CHECK(pthread_create(&threads[i], NULL, take_one, NULL) == 0);
+    }
+    for (unsigned i = 0; i < THREADS; i++) {
+        void *slab;
+        CHECK(pthread_join(threads[i], &slab) == 0 && slab);
+        slabs[i] = slab;
+    }
+    CHECK(hk_superslab_stats().mapped == HK_SUPERSLAB);
+    for (unsigned i = 0; i < THREADS; i++) {
+        hk_units_give(slabs[i]);
+    }
+    CHECK(hk_superslab_trim());
+}
+
+static void any_order(void) {
     uint64_t state = 1;
     for (unsigned step = 0; step < STEPS; step++) {
         size_t i = next_random(&state) % RUNS;
@@ -89,5 +119,13 @@ int main(void) {
     CHECK(hk_superslab_trim());
     struct hk_superslab_stats stats = hk_superslab_stats();
     CHECK(stats.used == 0 && stats.dirty == 0 && stats.mapped == 0 && stats.runs == 0);
+}
+
+int main(void) {
+    any_order();
+    CHECK(pthread_barrier_init(&at_once, NULL, THREADS) == 0);
+    for (unsigned i = 0; i < ROUNDS; i++) {
+        threads_that_start_together();
+    }
     return 0;
 }
