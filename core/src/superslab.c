@@ -39,10 +39,14 @@ static void account_used(const struct hk_superslab *superslab, size_t units, boo
     size_t bytes = (taken ? units : -units) << HK_UNIT_SHIFT; /* or less: it wraps */
     size_t *used = &hk_superslabs.stats.used;
     hk_superslabs.used_by[superslab->grain] += bytes;
-    *used += bytes;
+    __atomic_store_n(used, *used + bytes, __ATOMIC_RELAXED);
     if (*used > hk_superslabs.peak_used) {
         hk_superslabs.peak_used = *used;
     }
+}
+
+size_t hk_superslab_used(void) {
+    return __atomic_load_n(&hk_superslabs.stats.used, __ATOMIC_RELAXED);
 }
 
 static void account_run(const struct hk_slab *slab, bool taken) {

@@ -64,6 +64,8 @@ struct hk_superslab_stats {
     size_t runs, run_bytes;                  /* live blocks of the L2.5 pool */
 };
 struct hk_superslab_stats hk_superslab_stats(void);
+/* Bytes of slabs and runs, without a lock. */
+size_t hk_superslab_used(void);
 
 /* For whoever must stop the layer as a whole. */
 void hk_superslab_locks(hk_lock_visitor *visit);

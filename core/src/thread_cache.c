@@ -30,7 +30,7 @@ static struct hk_thread *unused;
 static pthread_key_t exit_key;
 static bool exit_key_made;
 static uint64_t other_frees; /* of threads that ended, and of those without a record */
-static size_t granted_bytes; /* limits of all threads, against HAKMEM_CACHE_BUDGET_MIB */
+size_t hk_granted_bytes;
 
 /* --- threads come and go ---------------------------------------------------------------------- */
 
@@ -76,7 +76,7 @@ static void unregister(struct hk_thread *thread) {
     }
     *link = thread->next;
     __atomic_fetch_add(&other_frees, frees_of(thread), __ATOMIC_RELAXED);
-    __atomic_fetch_sub(&granted_bytes, thread->limit_bytes, __ATOMIC_RELAXED);
+    __atomic_fetch_sub(&hk_granted_bytes, thread->limit_bytes, __ATOMIC_RELAXED);
     thread->next = unused;
     unused = thread;
     hk_unlock(&registry_lock);
@@ -150,12 +150,16 @@ static unsigned limit_for(unsigned cls, size_t bytes) {
     return blocks > HK_LIMIT_MOST ? HK_LIMIT_MOST : (unsigned)blocks;
 }
 
+unsigned hk_thread_first_limit(unsigned cls) {
+    return limit_for(cls, hk_config.cache_kib * HK_KIB);
+}
+
 static void set_limit(struct hk_thread *thread, unsigned cls, unsigned limit) {
     struct hk_slot *slot = &thread->slots[cls];
     size_t more = ((size_t)limit - slot->limit) * hk_class_size(cls); /* or less: it wraps */
     slot->limit = (uint16_t)limit;
     thread->limit_bytes += more;
-    __atomic_fetch_add(&granted_bytes, more, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&hk_granted_bytes, more, __ATOMIC_RELAXED);
 }
 
 void hk_thread_shrink_limit(struct hk_thread *thread, unsigned cls) {
@@ -173,8 +177,8 @@ static void grow_limit(struct hk_thread *thread, unsigned cls) {
     unsigned limit = slot->limit * 2U < most ? slot->limit * 2U : most;
     size_t more = (limit - slot->limit) * hk_class_size(cls);
     slot->spilled = false;
-    if (limit > slot->limit &&
-        __atomic_load_n(&granted_bytes, __ATOMIC_RELAXED) + more <= hk_config.budget_mib * HK_MIB) {
+    if (limit > slot->limit && __atomic_load_n(&hk_granted_bytes, __ATOMIC_RELAXED) + more <=
+                                   hk_config.budget_mib * HK_MIB) {
         set_limit(thread, cls, limit);
         hk_on_cap_grown(cls);
     }
@@ -247,7 +251,7 @@ void hk_cache_overflow(unsigned cls, void *block) {
         hk_fatal("free(): double free of", block);
     }
     if (thread->slots[cls].limit == 0) {
-        set_limit(thread, cls, limit_for(cls, hk_config.cache_kib * HK_KIB));
+        set_limit(thread, cls, hk_thread_first_limit(cls));
     }
     thread->frees++;
     hk_held_free(thread, cls, block);
@@ -343,7 +347,7 @@ void hk_thread_forget_others(void) {
         *link = thread->next;
         other_frees += thread->frees;
         hk_stats_fold(thread->tls->counted);
-        granted_bytes -= thread->limit_bytes;
+        hk_granted_bytes -= thread->limit_bytes;
         thread->next = unused;
         unused = thread;
     }

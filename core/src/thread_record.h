@@ -13,6 +13,7 @@ struct hk_slot {
     uint16_t granted;   /* the `room` that was last given */
     uint16_t seen_room; /* when idle classes were last looked for */
     bool spilled;       /* blocks went to central since the limit last grew */
+    uint8_t until_look; /* overflows before the next look at how long the list is */
 };
 
 struct hk_thread {
@@ -51,6 +52,18 @@ HK_INLINE struct hk_thread *hk_thread_this(void) {
 
 /* The limit of a class falls: what it held was not wanted elsewhere. */
 void hk_thread_shrink_limit(struct hk_thread *thread, unsigned cls);
+
+/* The limit of a class when a thread frees the first block of it. */
+unsigned hk_thread_first_limit(unsigned cls);
+
+/* Limits of all threads, in bytes, against HAKMEM_CACHE_BUDGET_MIB. */
+extern size_t hk_granted_bytes __attribute__((visibility("hidden")));
+
+/* Whether the lists of several threads may hold more than half of the heap. */
+HK_INLINE bool hk_thread_lists_weigh(const struct hk_thread *thread) {
+    size_t granted = __atomic_load_n(&hk_granted_bytes, __ATOMIC_RELAXED);
+    return granted != thread->limit_bytes && granted > hk_superslab_used() / 2;
+}
 
 /* Now and then looks at the clock, and may hand over any class of the thread. */
 void hk_thread_tick(struct hk_thread *thread);
