@@ -70,7 +70,9 @@ class Watch:
             found = sight(self.pid, before - started)
             if found:
                 self.sights.append(found)
-            pause_s = max(self.interval_s, LEAST_SHARE * (time.monotonic() - before))
+            after = time.monotonic()
+            pause_s = min(self.interval_s, after - started)  # a short program is seen, too
+            pause_s = max(pause_s, LEAST_SHARE * (after - before))
 
 
 class Watching:
@@ -128,10 +130,13 @@ def family(pid: int) -> Iterator[int]:
 
 
 def _memory(pid: int) -> tuple[int, ...] | None:
-    """The bytes of a sight, in its order; None for a process that has ended."""
+    """The bytes of a sight, in its order; None for a process that has ended, or not begun.
+
+    Between exec and the mapping of the program a process has a page of stack, and no code.
+    """
     total = dict(_fields(_text(PROC / str(pid) / "smaps_rollup")))
     status = dict(_fields(_text(PROC / str(pid) / "status")))
-    if "Rss" not in total or "VmSize" not in status:
+    if "Rss" not in total or not status.get("VmExe"):
         return None
     peak = max(status.get("VmHWM", 0), total["Rss"])
     lazy, huge = total.get("LazyFree", 0), total.get("AnonHugePages", 0)

@@ -65,16 +65,22 @@ def test_two_allocators_by_the_command(capsys: pytest.CaptureFixture[str], tmp_p
     assert "A/A in the same blocks" in shown
     assert "glibc, mimalloc served the calls" in shown
     assert max(map(len, shown.splitlines())) <= 100
-    (mapped,) = (line for line in shown.splitlines() if line.startswith("peak mapped"))
-    assert "MiB" in mapped
-    assert mapped.endswith("timed")  # an account of the kernel's, no trace
-    assert "/proc, looked at every 10.00 ms" in " ".join(shown.split())
     data = json.loads(document.read_text())
     assert data["schema"] == "hakprof.compare/1"
     assert data["rows"][0]["arm"] == "mimalloc"
     assert data["rows"][0]["blocks"] in {8, 10}
     assert data["rows"][0]["instructions"] == pytest.approx(0.24, abs=0.08)
     assert page.read_text().count("| mimalloc |") == 1
+
+
+def test_the_most_that_was_mapped_is_a_row(capsys: pytest.CaptureFixture[str]) -> None:
+    names = f"glibc,{peer('mimalloc')}"
+    assert main(["compare", "--alloc", names, "--runs", "2", "--", "sleep", "1"]) == 0
+    shown = capsys.readouterr().out
+    (mapped,) = (line for line in shown.splitlines() if line.startswith("peak mapped"))
+    assert mapped.count("MiB") == 2
+    assert mapped.endswith("timed")  # an account of the kernel's, no trace
+    assert "/proc, looked at every 10.00 ms" in " ".join(shown.split())
 
 
 def test_an_arm_without_proof_gets_no_verdict(compile_c: Compile) -> None:

@@ -5,6 +5,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
+from hakprof import resident
 from hakprof.model import Allocator, Job, Target
 from hakprof.process import Command, run
 from hakprof.resident import Watch, Watching, family, sight
@@ -47,6 +50,21 @@ def test_what_was_mapped_only_for_a_moment_counts(tmp_path: Path, until_seen: Un
     assert peak.name == "mapped_bytes"
     assert isinstance(peak.value, float)
     assert peak.value > 1 << 30
+
+
+def test_a_process_whose_program_is_not_yet_mapped_is_not_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resident, "PROC", tmp_path)
+    (tmp_path / "7").mkdir()
+    (tmp_path / "7" / "smaps_rollup").write_text("Rss:                   4 kB\n")
+    status = tmp_path / "7" / "status"
+    status.write_text("VmPeak:\t       4 kB\nVmSize:\t       4 kB\nVmExe:\t       0 kB\n")
+    assert sight(7, 0.0) is None
+    status.write_text("VmPeak:\t    5476 kB\nVmSize:\t    5472 kB\nVmExe:\t      16 kB\n")
+    seen = sight(7, 0.0)
+    assert seen
+    assert seen.most_mapped_bytes == 5476 << 10
 
 
 def test_a_process_that_is_gone_is_not_seen() -> None:
