@@ -3,6 +3,7 @@
 +10..+20%    between 10 and 20 % faster
 +10%         at least 10 % faster
 -5%          at least 5 % slower
+-30..-60%    between 30 and 60 % slower; -60..-30% is the same
 -1..+1%      no difference worth more than 1 %
 """
 
@@ -56,6 +57,8 @@ def parse_claim(text: str) -> Claim:
         low, high = (first, math.inf) if first > 0 else (-100.0, first)
     else:
         low, high = first, float(match[2])
+        if high < low < 0:  # from the smaller change to the greater one, as in +10..+20%
+            low, high = high, low
     if not -100 <= low < high:  # noqa: PLR2004 (per cent)
         raise _unclear(text)
     return Claim(1 + low / 100, 1 + high / 100)

@@ -17,6 +17,8 @@ from hakprof.stats import Ratio
         ("+2.5%", 1.025, math.inf),
         ("-5%", 0, 0.95),
         ("-1..+1%", 0.99, 1.01),
+        ("-30..-60%", 0.4, 0.7),
+        ("-60..-30%", 0.4, 0.7),
     ],
 )
 def test_claims_are_read(text: str, low: float, high: float) -> None:
