@@ -1,9 +1,11 @@
 #!/bin/sh
-# test_learn_saved.sh LIBRARY PROGRAM: what PROGRAM's call sites taught one run is known to the next,
+# test_learn_saved.sh LIBRARY PROGRAM CLOCK: what PROGRAM's call sites taught one run is known to the next,
 # wherever the loader puts them; files of other versions, of the other algorithm, cut off or changed
-# are named in one line on stderr, and change nothing else; so are values of HAKMEM_LEARN.
+# are named in one line on stderr, and change nothing else; so are values of HAKMEM_LEARN. All by the
+# preloaded CLOCK: by a real one, a machine that becomes busy is a shift that is learned again.
 library=$1
 program=$2
+clock=$3
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work" || exit 1
@@ -16,7 +18,7 @@ fail() {
 
 # run VARIABLE=VALUE...: the program under the library; its stderr in `err`.
 run() {
-    env LD_PRELOAD="$library" HAKBENCH_CLOCK=0 "$@" "$program" --kind mir --iters 3000 --warmup 0 \
+    env LD_PRELOAD="$library:$clock" HAKBENCH_CLOCK=0 "$@" "$program" --kind mir --iters 3000 --warmup 0 \
         >out 2>err || fail "$* ended with $?"
 }
 
