@@ -10,7 +10,7 @@ trap 'rm -f "$calls"' EXIT
 count() { # count LD_PRELOAD ARGS...: system calls
     preload=$1
     shift
-    strace -qq -o "$calls" -E LD_PRELOAD="$preload" "$program" "$@" || exit 77
+    strace -qq -e signal=none -o "$calls" -E LD_PRELOAD="$preload" "$program" "$@" || exit 77
     wc -l <"$calls"
 }
 
