@@ -37,7 +37,6 @@ LOADER_CONFIGURATION = Path("/etc/ld.so.conf")
 LOADER_DEFAULTS = ("/lib64", "/usr/lib64", "/lib", "/usr/lib")
 
 VERSION_LIMIT_BYTES = 64 << 20
-VERSION_TIMEOUT_S = 10.0
 VERSION_SCRIPT = """
 import ctypes, sys
 function = ctypes.CDLL(sys.argv[1] or None)[sys.argv[2]]
@@ -292,7 +291,7 @@ def _version(peer: Peer, path: Path | None) -> str:
 def _ask(function: str, path: Path | None) -> str:
     """Call `function` of a library in a process of its own; "" if that fails."""
     argv = (sys.executable, "-I", "-c", VERSION_SCRIPT, str(path or ""), function)
-    outcome = process.run(process.Command(argv, timeout_s=VERSION_TIMEOUT_S))
+    outcome = process.run(process.Command(argv, timeout_s=process.PATIENCE_S))
     return outcome.stdout.decode(errors="replace").strip() if outcome.exit.ok else ""
 
 

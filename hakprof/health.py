@@ -25,7 +25,7 @@ from hakprof.work import Size, benchmark_work
 
 BLOCKS = 10
 COUNTING = "hakmem:counters"
-TIMEOUT_S = 120.0
+TIMEOUT_S = 600.0
 WARNING = b"hakmem: "
 """Begins the lines on stderr in which hakmem complains of its configuration."""
 

@@ -31,6 +31,10 @@ CAPTURE_LIMIT_BYTES = 1 << 20
 PIPE_LIMIT_BYTES = 32 << 20
 """The same of each pipe: a tree of many processes writes some kilobytes for each of them."""
 
+PATIENCE_S = 300.0
+"""Given to a tool that answers in moments: a busy machine may let it wait for minutes, and what a
+tool did not answer is taken for what it cannot do."""
+
 REPORT_FD_ENV = "HAKBENCH_FD"
 """Names the descriptor on which a benchmark writes its report line."""
 
@@ -320,9 +324,7 @@ def _drain(streams: Collection[_Stream], pidfd: int, deadline: float | None) -> 
             os.set_blocking(stream.descriptor, False)
             selector.register(stream.descriptor, selectors.EVENT_READ, stream)
         while True:
-            left = None if deadline is None else deadline - time.monotonic()
-            if left is not None and left <= 0:
-                return True
+            left = None if deadline is None else max(deadline - time.monotonic(), 0.0)
             ended = False
             for key, _ in selector.select(left):
                 if key.data is None:
@@ -334,6 +336,8 @@ def _drain(streams: Collection[_Stream], pidfd: int, deadline: float | None) -> 
                     while stream.read_some():
                         pass
                 return False
+            if left == 0:  # and it had not ended while this machine, or we, stood still
+                return True
 
 
 def _kill_group(pid: int) -> None:

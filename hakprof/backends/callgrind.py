@@ -17,7 +17,7 @@ from hakprof.backends.callgrind_output import Totals, parse
 from hakprof.environment import Cache, Machine, read_machine
 from hakprof.errors import InputError, StoreError, TargetError
 from hakprof.model import Absence, Absent, Availability, Job, Kind, Reading, Sample
-from hakprof.process import Command, Outcome, find_program, run
+from hakprof.process import PATIENCE_S, Command, Outcome, find_program, run
 from hakprof.schema import Schema, load
 from hakprof.units import show_bytes
 
@@ -56,7 +56,7 @@ class Callgrind:
     @cached_property
     def label(self) -> str:
         """`callgrind 3.19, emulated CPU`."""
-        answer = run(Command(["valgrind", "--version"], timeout_s=20))
+        answer = run(Command(["valgrind", "--version"], timeout_s=PATIENCE_S))
         match = re.search(rb"valgrind-(\d+\.\d+)", answer.stdout)
         return f"callgrind {match[1].decode() if match else '?'}, emulated CPU"
 

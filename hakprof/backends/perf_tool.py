@@ -9,7 +9,7 @@ from pathlib import Path
 
 from hakprof.backends import launch
 from hakprof.errors import BackendError
-from hakprof.process import Command, find_program, run
+from hakprof.process import PATIENCE_S, Command, find_program, run
 
 HOST_ROOT = Path("/")
 INSTALL = "Debian: apt-get install linux-perf; Ubuntu: apt-get install linux-tools-generic"
@@ -50,7 +50,7 @@ def find_perf(root: Path = HOST_ROOT) -> PerfTool:
     """
     refusal = ""
     for path in _candidates(root):
-        answer = run(Command([str(path), "--version"], timeout_s=10, merge_output=True))
+        answer = run(Command([str(path), "--version"], timeout_s=PATIENCE_S, merge_output=True))
         match = re.search(rb"perf version (\d+)\.(\d+)", answer.stdout)
         if answer.exit.ok and match:
             return PerfTool(path, (int(match[1]), int(match[2])))

@@ -19,9 +19,8 @@ from hakprof.backends import launch
 from hakprof.backends.syscall_logs import EXEC, NAMES, LoggedCall, parse_hakrun, parse_strace
 from hakprof.errors import BackendError, TargetError
 from hakprof.model import Allocator, Availability, Job, Kind, Reading, Sample, Target
-from hakprof.process import Command, Outcome, find_program, run
+from hakprof.process import PATIENCE_S, Command, Outcome, find_program, run
 
-PROBE_TIMEOUT_S = 10.0
 RETURNING = {"MADV_DONTNEED", "MADV_FREE", "MADV_REMOVE"}
 
 
@@ -117,7 +116,7 @@ def _works(tracer: Tracer) -> bool:
     if tracer.name == "strace" and find_program("strace") is None:
         return False
     target = Target("true", ("true",), is_benchmark=False)
-    job = Job("", 0, target, Allocator("", None), timeout_s=PROBE_TIMEOUT_S, audit=False)
+    job = Job("", 0, target, Allocator("", None), timeout_s=PATIENCE_S, audit=False)
     try:
         outcome, calls = _traced(tracer, job)
     except TargetError:

@@ -11,14 +11,13 @@ from hakprof.model import (
     Sample,
     Target,
 )
+from hakprof.process import PATIENCE_S
 
 TOLERANCE = 0.005
 """Relative error up to which a count is right."""
 
 EDGE_INSTRUCTIONS = 200
 """What entering and leaving the region of interest may add: a few calls of the clock."""
-
-TIMEOUT_S = 60.0
 
 
 def job(kernel: str, turns: int) -> Job:
@@ -29,7 +28,7 @@ def job(kernel: str, turns: int) -> Job:
         is_benchmark=True,
     )
     allocator = Allocator(name="none", library=None)
-    return Job("truth test", 0, target, allocator, timeout_s=TIMEOUT_S)
+    return Job("truth test", 0, target, allocator, timeout_s=PATIENCE_S)
 
 
 def availability(backend: CountingBackend, turns: int, label: str, advice: str) -> Availability:

@@ -11,13 +11,12 @@ from functools import cache
 from pathlib import Path
 
 from hakprof.errors import HakprofError
-from hakprof.process import Command, find_program, run
+from hakprof.process import PATIENCE_S, Command, find_program, run
 
 PROGRAMS = ("llvm-cxxfilt", *(f"llvm-cxxfilt-{v}" for v in range(21, 11, -1)), "c++filt")
 MANGLED = re.compile(r"_[ZR][\w.$]+", re.ASCII)
 STUB = "@plt"
 BATCH = 4000
-TIMEOUT_S = 20.0
 
 _known: dict[str, str] = {}
 
@@ -61,7 +60,7 @@ def _ask(names: Sequence[str]) -> list[str]:
         with tempfile.TemporaryFile() as questions:
             questions.write("".join(f"{name}\n" for name in names).encode())
             questions.seek(0)
-            outcome = run(Command([str(program)], stdin=questions.fileno(), timeout_s=TIMEOUT_S))
+            outcome = run(Command([str(program)], stdin=questions.fileno(), timeout_s=PATIENCE_S))
     except HakprofError:
         return list(names)
     lines = outcome.stdout.decode(errors="replace").splitlines()

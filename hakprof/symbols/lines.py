@@ -18,7 +18,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from hakprof.errors import HakprofError, InputError
-from hakprof.process import Command, find_program, run
+from hakprof.process import PATIENCE_S, Command, find_program, run
 from hakprof.symbols.demangle import readable
 from hakprof.symbols.elf_image import ElfImage
 
@@ -31,7 +31,6 @@ BATCH = 50_000
 
 ANSWER_LIMIT_BYTES = 64 << 20
 
-TIMEOUT_S = 120.0
 CACHE_VERSION = 1
 CACHE_LIMIT_BYTES = 64 << 20
 
@@ -133,7 +132,7 @@ def _ask(
         questions.seek(0)
         outcome = run(
             Command(
-                argv, stdin=questions.fileno(), timeout_s=TIMEOUT_S, keep_bytes=ANSWER_LIMIT_BYTES
+                argv, stdin=questions.fileno(), timeout_s=PATIENCE_S, keep_bytes=ANSWER_LIMIT_BYTES
             )
         )
     answers = split(outcome.stdout)
