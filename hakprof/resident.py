@@ -141,7 +141,8 @@ def _memory(pid: int) -> tuple[int, ...] | None:
     peak = max(status.get("VmHWM", 0), total["Rss"])
     lazy, huge = total.get("LazyFree", 0), total.get("AnonHugePages", 0)
     most = status.get("VmPeak", status["VmSize"])
-    return status["VmSize"], total["Rss"], peak, lazy, huge, most
+    mapped = max(status["VmSize"], total["Rss"])  # it may go between the two looks
+    return mapped, total["Rss"], peak, lazy, huge, max(most, mapped)
 
 
 def _fields(text: str) -> Iterator[tuple[str, int]]:

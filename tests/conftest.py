@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from hakprof import resident
+from hakprof.model import Job, Sample
 
 PROGRAMS = Path(__file__).resolve().parent / "programs"
 CORE = Path(__file__).resolve().parent.parent / "core"
@@ -111,11 +112,11 @@ def stopped(tmp_path: Path) -> Callable[..., object]:
     def stop(
         run: Callable[[Sequence[str], float], T], script: str = f"echo >$0; read x <'{never}'"
     ) -> T:
-        for timeout_s in (0.3, 3, 30):
+        for timeout_s in (0.3, 3, 30, PATIENCE_S):
             made = run(["sh", "-c", script, str(begun)], timeout_s)
             if begun.exists():
                 return made
-        pytest.fail("it did not begin in 30 s")
+        pytest.fail(f"it did not begin in {PATIENCE_S} s")
 
     return stop
 
@@ -135,5 +136,25 @@ def until_seen(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
             return found
 
         monkeypatch.setattr(resident, "sight", sight)
+
+    return keep
+
+
+@pytest.fixture
+def until_watched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, until_seen: Callable[..., None]
+) -> Callable[..., Path]:
+    """until_watched(holds): a file that is there in each watched run until a look finds holds."""
+    unseen, measure = tmp_path / "unseen", resident.Watching.measure
+
+    def watched(self: resident.Watching, job: Job) -> Sample:
+        unseen.touch()
+        return measure(self, job)
+
+    def keep(holds: Callable[[resident.Sight], bool]) -> Path:
+        until_seen(unseen, holds)
+        unseen.unlink()
+        monkeypatch.setattr(resident.Watching, "measure", watched)
+        return unseen
 
     return keep

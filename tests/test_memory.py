@@ -8,8 +8,8 @@ import pytest
 
 from hakprof.cli.main import main
 from hakprof.memory import Footprint
-from hakprof.model import Allocator, Arm, Job, Sample, Target
-from hakprof.resident import Sight, Watching
+from hakprof.model import Allocator, Arm, Target
+from hakprof.resident import Sight
 
 GROW = """
 import os, sys, time
@@ -24,19 +24,9 @@ def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def program(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, until_seen: Callable[..., None]
-) -> list[str]:
+def program(until_watched: Callable[..., Path]) -> list[str]:
     """Allocates; when it is watched, it does not end before that has been seen."""
-    unseen, measure = tmp_path / "unseen", Watching.measure
-
-    def watched(self: Watching, job: Job) -> Sample:
-        unseen.touch()
-        return measure(self, job)
-
-    until_seen(unseen, lambda sight: sight.peak_bytes > 48 << 20)
-    unseen.unlink()
-    monkeypatch.setattr(Watching, "measure", watched)
+    unseen = until_watched(lambda sight: sight.peak_bytes > 48 << 20)
     return [sys.executable, "-c", GROW, str(unseen)]
 
 
@@ -44,7 +34,7 @@ def test_a_programs_memory_is_measured_and_explained(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, program: list[str]
 ) -> None:
     document, picture = tmp_path / "m.json", tmp_path / "m.svg"
-    words = ["--json", str(document), "--svg", str(picture), "--timeout", "100s"]
+    words = ["--json", str(document), "--svg", str(picture), "--timeout", "600s"]
     assert main(["memory", "--alloc", "glibc,hakmem", *words, "--", *program]) == 0
     shown = capsys.readouterr().out
     assert max(map(len, shown.splitlines())) <= 100

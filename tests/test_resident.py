@@ -21,7 +21,7 @@ MOMENT = HOLD + "import mmap; mmap.mmap(-1, 1 << 30).close(); hold(sys.argv[1])"
 def test_resident_memory_is_seen_to_rise_and_fall(tmp_path: Path, until_seen: UntilSeen) -> None:
     full, empty = tmp_path / "full", tmp_path / "empty"
     until_seen(full, lambda sight: sight.resident_bytes >= 64 << 20)
-    until_seen(empty, lambda sight: not full.exists() and sight.resident_bytes < 64 << 20)
+    until_seen(empty, lambda sight: not full.exists() and sight.resident_bytes < 32 << 20)
     watches: list[Watch] = []
 
     def beside(pid: int) -> Watch:
@@ -29,11 +29,11 @@ def test_resident_memory_is_seen_to_rise_and_fall(tmp_path: Path, until_seen: Un
         return watches[0]
 
     program = (sys.executable, "-c", ALLOCATE, str(full), str(empty))
-    outcome = run(Command(program, timeout_s=100), beside)
+    outcome = run(Command(program, timeout_s=600), beside)
     assert outcome.exit.ok
     resident = [sight.resident_bytes for sight in watches[0].sights]
     assert max(resident) >= 64 << 20
-    assert resident[-1] < max(resident) - (60 << 20)
+    assert resident[-1] < 32 << 20
     assert all(s.mapped_bytes >= s.resident_bytes for s in watches[0].sights)
     times = [s.at_s for s in watches[0].sights]
     assert times == sorted(times)
@@ -44,7 +44,7 @@ def test_what_was_mapped_only_for_a_moment_counts(tmp_path: Path, until_seen: Un
     until_seen(looked, lambda sight: sight.most_mapped_bytes > 1 << 30)
     program = (sys.executable, "-c", MOMENT, str(looked))
     target = Target("python", program, is_benchmark=False)
-    job = Job("glibc", 0, target, Allocator("glibc", None), timeout_s=100)
+    job = Job("glibc", 0, target, Allocator("glibc", None), timeout_s=600)
     sample = Watching().measure(job)
     (peak,) = sample.readings
     assert peak.name == "mapped_bytes"
