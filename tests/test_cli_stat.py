@@ -250,6 +250,9 @@ BAD = [
     (2, "is no list of CPUs", ["bench_tiny", "--pin", "a"]),
     (2, "No such option", ["bench_tiny", "--alocate", "glibc"]),
     (2, "'--runs'", ["bench_tiny", "--runs", "0"]),
+    (2, "'--runs'", ["bench_tiny", "--runs", "99999999999999999999"]),
+    (2, "'--warmup'", ["bench_tiny", "--warmup", "99999999999999999999"]),
+    (3, "is not a number from 1 to", ["bench_tiny", "--runs=1", "--iters", "99999999999999999999"]),
     (2, "did you mean 'qemu'", ["bench_tiny", "--backend", "qmu"]),
     (2, "'bench_tiny; rm'", ["bench_tiny; rm"]),
     (2, "no model 'all'", ["bench_tiny", "--simulate", "all"]),
@@ -338,9 +341,14 @@ def test_a_terminal_sees_progress_and_the_same_text(tmp_path: Path) -> None:
     assert "\x1b" not in shown
 
 
-def test_a_daemon_left_behind_is_not_waited_for() -> None:
+def test_a_daemon_left_behind_is_not_waited_for(tmp_path: Path) -> None:
+    never = tmp_path / "never"
+    os.mkfifo(never)
     options = ["--alloc=glibc", "--runs=2", "--backend=timing"]
-    done = hakprof("stat", *options, "--", "sh", "-c", "sleep 40 & echo started")  # 5 runs
+    try:
+        done = hakprof("stat", *options, "--", "sh", "-c", f"read x <'{never}' & echo started")
+    finally:
+        os.close(os.open(never, os.O_RDWR))  # now they end
     assert done.returncode in {0, 4}, done.stderr
 
 
@@ -399,7 +407,7 @@ def test_no_program_outlives_what_measures_it(
     tmp_path: Path, wait_for: WaitFor, interruptible: tuple[str, ...], number: signal.Signals
 ) -> None:
     mark = tmp_path / "pid"
-    program = ["sh", "-c", f"echo $$ >{mark}; exec sleep 100"]
+    program = ["sh", "-c", f"echo $$ >{mark}; exec sleep 1000"]
     command = [*interruptible, *HAKPROF, "stat", "--alloc=glibc", "--", *program]
     child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     wait_for(lambda: mark.exists() and mark.read_text() != "")
@@ -407,7 +415,8 @@ def test_no_program_outlives_what_measures_it(
     shown, said = child.communicate(timeout=600)
     assert (child.returncode, shown) == (130, "")
     assert said == "hakprof: interrupted; nothing was measured\n"
-    assert not Path(f"/proc/{mark.read_text().strip()}/exe").exists()
+    program_s = Path(f"/proc/{mark.read_text().strip()}/exe")  # not there once it is killed
+    wait_for(lambda: not program_s.exists())
 
 
 def samples(home: Path) -> int:

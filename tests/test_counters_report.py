@@ -191,6 +191,7 @@ def test_a_broken_identity_is_named_and_exits_1(hakprof: Run, document: Path) ->
         (["--diff", "one"], 2),
         (["--json", "--csv", "x"], 2),
         (["--live", "1", "x"], 2),
+        (["--live", "1", "--interval", "1e300"], 2),
         (["/nonexistent.json"], 6),
         (["/dev/null"], 6),
         (["/etc/passwd"], 6),

@@ -97,6 +97,7 @@ def test_a_point_that_fails_leaves_the_others(capsys: pytest.CaptureFixture[str]
         (["--threads", "4"], "nothing is varied"),
         (["--threads", "1,x"], "--threads"),
         (["--threads", "1,300"], "too many"),
+        (["--threads", "1,2", "--runs", "99999999999999999999"], "'--runs'"),
         (["--threads", "1,2", "--vary", "ws=1,2"], "both vary"),
         (["--vary", "ws"], "varies nothing"),
         (["--vary", "ws=1,-2"], "--vary ws"),

@@ -36,7 +36,8 @@ def counters(
         typer.Option("--live", metavar="PID", help="Watch a running process.", min=1),
     ] = None,
     interval: Annotated[
-        float, typer.Option(metavar="SECONDS", help="Between two looks of --live.", min=0.1)
+        float,
+        typer.Option(metavar="SECONDS", help="Between two looks of --live.", min=0.1, max=86_400),
     ] = 2.0,
     looks: Annotated[
         int | None, typer.Option(metavar="N", help="End --live after so many looks.", min=1)

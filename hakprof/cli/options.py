@@ -20,8 +20,12 @@ Iters = Annotated[
         metavar="N", parser=parse_count, help="Length of a timed run, e.g. 20M. [about 0.1 s]"
     ),
 ]
-Warmup = Annotated[int, typer.Option(metavar="N", min=0, help="Runs before the first that counts.")]
-Blocks = Annotated[int | None, typer.Option(metavar="N", min=1, help="Blocks at most. [160]")]
+Warmup = Annotated[
+    int, typer.Option(metavar="N", min=0, max=1000, help="Runs before the first that counts.")
+]
+Blocks = Annotated[
+    int | None, typer.Option(metavar="N", min=1, max=1000, help="Blocks at most. [160]")
+]
 Budget = Annotated[str, typer.Option(metavar="TIME", help="Longest time of the timed runs.")]
 Timeout = Annotated[str, typer.Option(metavar="TIME", help="Longest time of one run.")]
 Pin = Annotated[

@@ -41,7 +41,9 @@ def stat(
     ] = None,
     runs: Annotated[
         int | None,
-        typer.Option(metavar="N", min=1, help="Timed runs of each. [as many as fit in 8 s]"),
+        typer.Option(
+            metavar="N", min=1, max=10_000, help="Timed runs of each. [as many as fit in 8 s]"
+        ),
     ] = None,
     warmup: options.Warmup = 1,
     threads: options.Threads = None,

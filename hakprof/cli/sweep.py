@@ -53,7 +53,8 @@ def sweep(
     ] = None,
     budget: options.Budget = "120s",
     runs: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="Runs of each point. [as many as fit]")
+        int | None,
+        typer.Option(metavar="N", min=1, max=1000, help="Runs of each point. [as many as fit]"),
     ] = None,
     iters: Annotated[
         int | None, typer.Option(metavar="N", parser=parse_count, help="Length of a run, e.g. 4M.")
