@@ -14,7 +14,7 @@ from hakprof.model import Absent, Kind
 Compile = Callable[..., Path]
 
 
-def take(*argv: str | Path, env: Mapping[str, str] | None = None, timeout_s: float = 30) -> Census:
+def take(*argv: str | Path, env: Mapping[str, str] | None = None, timeout_s: float = 600) -> Census:
     return census.take([str(word) for word in argv], env=env or {}, timeout_s=timeout_s)
 
 

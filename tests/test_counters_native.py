@@ -135,7 +135,7 @@ def test_what_was_counted_survives_the_process(
 def test_a_kill_in_the_middle_of_the_work_is_readable(
     churn: Path, tmp_path: Path, wait_for: Callable[[Callable[[], bool]], None]
 ) -> None:
-    command = [churn, "3", "4", "100000000", "4000", "exit"]
+    command = [churn, "3", "4", "2000000000", "4000", "exit"]
     with subprocess.Popen(command, cwd=tmp_path, env=environment("dump.json")) as process:
         wait_for((tmp_path / "before.json").exists)
         live = live_file_of(process.pid)

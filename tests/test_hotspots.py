@@ -16,6 +16,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hakprof.backends.perf_event import attempt
+from hakprof.backends.perf_record import PerfRecord
 from hakprof.backends.sampler import Sampler
 from hakprof.cli import main as cli
 from hakprof.errors import InputError, UsageError
@@ -30,7 +32,7 @@ from hakprof.symbols.lines import Place
 Compile = Callable[..., Path]
 
 needs_valgrind = pytest.mark.skipif(shutil.which("valgrind") is None, reason="no valgrind")
-needs_perf = pytest.mark.skipif(shutil.which("perf") is None, reason="no perf")
+needs_perf = pytest.mark.skipif(not PerfRecord().probe().usable, reason="perf cannot record here")
 
 
 @pytest.fixture(autouse=True)
@@ -80,10 +82,9 @@ def test_calls_that_are_handed_on_are_a_finding(tmp_path: Path, compile_c: Compi
 
 @pytest.mark.parametrize("source", ["perf", "sampler"])
 def test_samplers_see_where_time_goes(tmp_path: Path, source: str) -> None:
-    if source == "perf" and shutil.which("perf") is None:
-        pytest.skip("no perf")
-    if not Sampler().probe().usable:
-        pytest.skip(Sampler().probe().why)
+    found = {"perf": PerfRecord(), "sampler": Sampler()}[source].probe()
+    if not found.usable:
+        pytest.skip(found.why)
     made = _record(
         tmp_path,
         *("bench_random_mixed", "--alloc", "glibc", "--source", source, "--profiles", "3"),
@@ -91,12 +92,13 @@ def test_samplers_see_where_time_goes(tmp_path: Path, source: str) -> None:
     )
     (only,) = recording.sources(made)
     assert only.kind is Kind.SAMPLED
-    assert [profile.event for profile in only.profiles] == ["cpu-clock"] * 3
-    assert only.profiles[0].unit == "ns"
-    found = tables.hotspots(made, code.build([only]))
-    assert {"malloc", "free", "work"} <= _by_function(found).keys()
-    assert sum(_by_function(found).values()) == pytest.approx(1)
-    assert all(row.shares[0].error > 0 for row in found.functions if row.shares[0].fraction < 1)
+    if source == "sampler" or attempt().hardware:  # else perf counts cycles
+        assert [profile.event for profile in only.profiles] == ["cpu-clock"] * 3
+        assert only.profiles[0].unit == "ns"
+    seen = tables.hotspots(made, code.build([only]))
+    assert {"malloc", "free", "work"} <= _by_function(seen).keys()
+    assert sum(_by_function(seen).values()) == pytest.approx(1)
+    assert all(row.shares[0].error > 0 for row in seen.functions if row.shares[0].fraction < 1)
 
 
 @needs_perf
@@ -117,8 +119,8 @@ def test_shares_by_function_as_perf_report_prints_them(tmp_path: Path) -> None:
             continue
         share = float(cells[0].rstrip("%"))
         seen += share
-        if "0x" not in cells[3]:
-            name = {"cfree@GLIBC_2.2.5": "free"}.get(cells[3], cells[3])  # of its aliases
+        name = {"cfree@GLIBC_2.2.5": "free"}.get(cells[3], cells[3])  # of its aliases
+        if (cells[1], name) in ours:  # what is seen once, at the start, may have others
             assert ours[cells[1], name] == pytest.approx(share, abs=0.1)
             compared += share
     assert compared > 0.9 * seen > 0

@@ -22,7 +22,7 @@ def test_an_allocator_that_the_loader_could_not_name_serves(
     library.parent.mkdir()
     library.write_bytes(bump.read_bytes())
     allocator = allocators.find_allocator(str(library))
-    seen, _ = proof.observe(allocator, ["sh", "-c", "true"], env={}, timeout_s=20)
+    seen, _ = proof.observe(allocator, ["sh", "-c", "true"], env={}, timeout_s=600)
     assert seen.proven, seen
     assert str(library) in seen.evidence[0].detail
 

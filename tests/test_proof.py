@@ -18,7 +18,7 @@ Observed = tuple[Proof, process.Outcome]
 ENDED = Exit(ExitKind.CODE, 0)
 GLIBC = Allocator("glibc", None)
 NOBODY = 65534
-TIMEOUT_S = 300  # 700 processes, each traced, beside other work
+TIMEOUT_S = 600  # 700 processes, each traced, beside other work
 
 
 def observe(allocator: Allocator, *argv: str | Path, env: Mapping[str, str] | None = None) -> Proof:
@@ -351,7 +351,7 @@ def test_setuid_program_without_a_trace(bump: Allocator) -> None:
 
 def test_library_that_aborts_when_loaded(compile_c: Compile, program: Path) -> None:
     broken = library(compile_c, "libabort.so", "-DABORT", "bump.c")
-    found, outcome = proof.observe(broken, [str(program)], env={}, timeout_s=30)
+    found, outcome = proof.observe(broken, [str(program)], env={}, timeout_s=TIMEOUT_S)
     assert outcome.exit == Exit(ExitKind.SIGNAL, signal.SIGABRT)
     assert found.verdict is Verdict.UNPROVEN
     assert details(found, "exit") == f"{program} was killed by SIGABRT"
