@@ -138,7 +138,7 @@ def test_each_failure_is_a_problem_of_its_sample(code: str, problem: str) -> Non
 
 
 def test_a_program_that_hangs_is_stopped() -> None:
-    sample = measure("sleep", "100", timeout_s=0.2)
+    sample = measure("sleep", "10000", timeout_s=0.2)
     assert sample.problem == "prog: stopped after 0.2 s"
     assert sample.exit == Exit(ExitKind.TIMEOUT, signal.SIGKILL)
 

@@ -110,7 +110,7 @@ def test_names_that_are_no_text_are_shown_as_well_as_can_be(tmp_path: Path) -> N
     for env in (os.environ, ascii_only):
         done = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
         assert (done.returncode, done.stderr) == (0, "")
-        assert "odd ?" in done.stdout
+        assert "odd ?" in " ".join(done.stdout.split())  # however long the path is
 
 
 @pytest.mark.parametrize("words", [["gap", "hakmem", "glibc", "bench_tiny"], ["health", "speed"]])

@@ -259,7 +259,7 @@ BAD = [
     (3, "no such program", ["--", "/nonexistent/program"]),
     (3, "SIGSEGV", ["--runs=2", "--", "sh", "-c", SEGV]),
     (3, "exit code 3", ["--runs=2", "--", "sh", "-c", "exit 3"]),
-    (3, "stopped after 0.2 s", ["--runs=2", "--timeout=200ms", "--", "sleep", "9"]),
+    (3, "stopped after 0.2 s", ["--runs=2", "--timeout=200ms", "--", "sleep", "10000"]),
     (3, "is not a number", ["bench_random_mixed", "--runs=2", "--", "--ws", "many"]),
     (7, "cannot write /: Is a directory", ["bench_tiny", "--json", "/"]),
     (7, "cannot write /no/x: No such file", ["bench_tiny", "--pyperf", "/no/x"]),
@@ -373,7 +373,7 @@ def test_a_full_standard_output_is_said() -> None:
 def test_ctrl_c_shows_and_keeps_what_was_measured(
     home: Path, wait_for: WaitFor, interruptible: tuple[str, ...], number: signal.Signals
 ) -> None:
-    stat = [*HAKPROF, "stat", "--alloc=glibc", "--runs=1000", "--", "sleep", "0.05"]
+    stat = [*HAKPROF, "stat", "--alloc=glibc", "--runs=10000", "--", "sleep", "0.05"]
     command = [*interruptible, *stat]
     child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     wait_for(lambda: samples(home) >= 4)

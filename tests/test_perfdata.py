@@ -416,14 +416,22 @@ for turn in range(2):
 
 
 def _record(folder: Path, *options: str) -> Path:
+    """perf may come too late for some samples; it ends when its program is only stopped."""
     path = folder / "perf.data"
     command = ["perf", "record", "-q", "-e", "page-faults", "-c", "1", "-o", str(path), *options]
-    done = subprocess.run(
-        [*command, "--", sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        pytest.skip(f"perf cannot record here: {done.stderr.strip()[:100]}")
-    return path
+    for _ in range(10):
+        done = subprocess.run(
+            [*command, "--", sys.executable, "-c", PROGRAM],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            pytest.skip(f"perf cannot record here: {done.stderr.strip()[:100]}")
+        recording = read(path)
+        if recording.samples.pid.size + recording.lost > 8000 and recording.samples.pid.size > 100:
+            return path
+    pytest.fail("perf saw too little in each of ten runs")
 
 
 @needs_perf
@@ -443,12 +451,10 @@ def test_every_sample_as_perf_script_prints_it(tmp_path: Path, options: tuple[st
         pid = who.split("/")[0]
         seconds, ns = time.rstrip(":").split(".")
         theirs[int(pid), int(seconds) * 10**9 + int(ns), int(ip, 16)] += 1
-    recording = read(path)
-    samples = recording.samples
+    samples = read(path).samples
     columns = (samples.pid, samples.time_ns, samples.address)
     ours = collections.Counter(zip(*(c.tolist() for c in columns), strict=True))
     assert ours == theirs
-    assert ours.total() + recording.lost > 8000  # perf may come too late for some of them
     assert ours.total() > 100
 
 
