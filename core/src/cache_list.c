@@ -187,7 +187,7 @@ __attribute__((destructor)) static void look_at_exit(void) {
     if (hk_secure_on || !hk_tls.thread) {
         return;
     }
-    for (unsigned cls = 1; cls < HK_CLASSES; cls++) {
+    HK_EACH_USED(hk_tls.thread, cls) {
         look_for_circle(hk_tls.thread, cls);
     }
 }

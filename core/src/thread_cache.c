@@ -41,7 +41,7 @@ static uint64_t used_room(const struct hk_thread *thread, unsigned cls) {
 
 static uint64_t frees_of(const struct hk_thread *thread) {
     uint64_t frees = thread->frees;
-    for (unsigned cls = 1; cls < HK_CLASSES; cls++) {
+    HK_EACH_USED(thread, cls) {
         frees += used_room(thread, cls);
     }
     return frees;
@@ -50,7 +50,7 @@ static uint64_t frees_of(const struct hk_thread *thread) {
 static bool flush(struct hk_thread *thread) {
     bool any = thread->run_count > 0;
     hk_thread_give_runs(thread);
-    for (unsigned cls = 1; cls < HK_CLASSES; cls++) {
+    HK_EACH_USED(thread, cls) {
         any |= hk_held_flush(thread, cls);
     }
     return any;
@@ -58,7 +58,7 @@ static bool flush(struct hk_thread *thread) {
 
 /* Hands over the lists that saw no free since the last time. */
 static void flush_idle(struct hk_thread *thread) {
-    for (unsigned cls = 1; cls < HK_CLASSES; cls++) {
+    HK_EACH_USED(thread, cls) {
         struct hk_slot *slot = &thread->slots[cls];
         uint16_t room = thread->tls->room[cls];
         if (room == slot->seen_room) {
@@ -75,7 +75,7 @@ static void unregister(struct hk_thread *thread) {
         link = &(*link)->next;
     }
     *link = thread->next;
-    __atomic_fetch_add(&other_frees, frees_of(thread), __ATOMIC_RELAXED);
+    __atomic_fetch_add(&other_frees, thread->frees, __ATOMIC_RELAXED);
     __atomic_fetch_sub(&hk_granted_bytes, thread->limit_bytes, __ATOMIC_RELAXED);
     thread->next = unused;
     unused = thread;
@@ -86,12 +86,15 @@ static void unregister(struct hk_thread *thread) {
  * block through central. */
 static void end_thread(void *record) {
     struct hk_thread *thread = record;
-    (void)flush(thread);
+    hk_thread_give_runs(thread);
+    HK_EACH_USED(thread, cls) {
+        (void)hk_held_flush(thread, cls);
+        hk_thread_grant(thread, cls, 0);
+    }
     hk_on_thread_exiting(&hk_tls.own);
     hk_stats_fold(hk_tls.counted);
     hk_tls.thread = HK_THREAD_DEAD;
     unregister(thread);
-    memset(hk_tls.room, 0, sizeof hk_tls.room);
 }
 
 /* A record of zeroes, registered. */
@@ -208,6 +211,7 @@ void *hk_cache_refill(unsigned cls) {
     }
     void *block = hk_held_take_spare(thread, cls);
     if (!block) {
+        hk_thread_use(thread, cls);
         if (thread->slots[cls].spilled) {
             grow_limit(thread, cls);
         }
@@ -251,6 +255,7 @@ void hk_cache_overflow(unsigned cls, void *block) {
         hk_fatal("free(): double free of", block);
     }
     if (thread->slots[cls].limit == 0) {
+        hk_thread_use(thread, cls);
         set_limit(thread, cls, hk_thread_first_limit(cls));
     }
     thread->frees++;
@@ -313,7 +318,7 @@ static void count_thread(const struct hk_thread *thread, struct hk_cache_stats *
     stats->runs += thread->run_count;
     stats->run_bytes += thread->run_bytes;
     hk_on_seen_runs(-thread->run_count); /* SuperSlabs take them for live */
-    for (unsigned cls = 1; cls < HK_CLASSES; cls++) {
+    HK_EACH_USED(thread, cls) {
         size_t blocks = hk_held_count(thread, cls);
         stats->listed_blocks += blocks;
         stats->listed_bytes += blocks * hk_class_size(cls);

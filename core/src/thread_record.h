@@ -28,6 +28,7 @@ struct hk_thread {
     size_t run_unwanted; /* bytes of runs freed since one was taken */
     void *
         runs[HK_RUN_MAX_UNITS + 1]; /* freed runs by their units, linked by their records' `free` */
+    uint64_t used[HK_CLASSES / 64 + 1]; /* a bit for each class that ever had blocks or room */
     struct hk_slot slots[HK_CLASSES];
 };
 
@@ -49,6 +50,25 @@ HK_INLINE struct hk_thread *hk_thread_this(void) {
     struct hk_thread *thread = hk_tls.thread;
     return HK_LIKELY(hk_thread_is_alive(thread)) ? thread : hk_thread_start();
 }
+
+HK_INLINE void hk_thread_use(struct hk_thread *thread, unsigned cls) {
+    thread->used[cls / 64] |= (uint64_t)1 << cls % 64;
+}
+
+/* The used class after `cls`, HK_CLASSES behind the last: most threads use few of them. */
+HK_INLINE unsigned hk_thread_used_after(const struct hk_thread *thread, unsigned cls) {
+    for (unsigned from = cls + 1; from < HK_CLASSES; from = (from / 64 + 1) * 64) {
+        uint64_t rest = thread->used[from / 64] >> from % 64;
+        if (rest) {
+            return from + (unsigned)__builtin_ctzl(rest);
+        }
+    }
+    return HK_CLASSES;
+}
+
+#define HK_EACH_USED(thread, cls)                                                                  \
+    for (unsigned cls = hk_thread_used_after(thread, 0); cls < HK_CLASSES;                         \
+         cls = hk_thread_used_after(thread, cls))
 
 /* The limit of a class falls: what it held was not wanted elsewhere. */
 void hk_thread_shrink_limit(struct hk_thread *thread, unsigned cls);

@@ -55,7 +55,7 @@ bool hk_cache_keep_run(struct hk_slab *run, void *block) {
 }
 
 void hk_thread_give_runs(struct hk_thread *thread) {
-    for (unsigned units = 1; units <= HK_RUN_MAX_UNITS; units++) {
+    for (unsigned units = 1; thread->run_count && units <= HK_RUN_MAX_UNITS; units++) {
         for (void *block = thread->runs[units]; block;) {
             struct hk_slab *run = hk_slab_of(block);
             block = run->free;
