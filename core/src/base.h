@@ -12,7 +12,11 @@
 #define HK_INLINE   static inline __attribute__((always_inline))
 /* A function whose hit path should lie in one line of the instruction cache: one that straddles two
  * costs up to a cycle a call. */
-#define HK_HOT         __attribute__((aligned(64)))
+#define HK_HOT __attribute__((aligned(64)))
+/* Runs at every start, and lies beside what the loader reads: one part of the file is mapped in. */
+#define HK_AT_START __attribute__((section(".text.startup")))
+/* Arrays of which small programs touch little: not in the page of all other data (hakmem.ld). */
+#define HK_SPARSE      __attribute__((section(".bss.sparse")))
 #define HK_LIKELY(x)   __builtin_expect(!!(x), 1)
 #define HK_UNLIKELY(x) __builtin_expect(!!(x), 0)
 

@@ -20,7 +20,9 @@ enum {
 static uint8_t code_of_null[1] = {0};
 uint8_t *hk_class_map = code_of_null;
 
-static uint8_t chunk_is_writable[HK_CHUNKS / 8];
+/* The first chunk that is, and one: most programs need no other, and touch no page of the rest. */
+static size_t first_writable;
+HK_SPARSE static uint8_t chunk_is_writable[HK_CHUNKS / 8];
 
 static bool address_space_is_limited(void) {
     struct rlimit limit;
@@ -64,15 +66,21 @@ bool hk_class_map_init(void) {
     return init_window();
 }
 
+static bool is_writable(size_t chunk) {
+    return __atomic_load_n(&first_writable, __ATOMIC_RELAXED) == chunk + 1 ||
+           __atomic_load_n(&chunk_is_writable[chunk >> 3], __ATOMIC_RELAXED) >> (chunk & 7) & 1;
+}
+
 static bool make_writable(size_t chunk) {
-    uint8_t bit = (uint8_t)(1 << (chunk & 7));
-    if (__atomic_load_n(&chunk_is_writable[chunk >> 3], __ATOMIC_RELAXED) & bit) {
-        return true;
-    }
+    size_t none = 0;
     if (!hk_os_commit(hk_class_map + (chunk << HK_CHUNK_SHIFT), (size_t)1 << HK_CHUNK_SHIFT)) {
         return false;
     }
-    __atomic_fetch_or(&chunk_is_writable[chunk >> 3], bit, __ATOMIC_RELAXED);
+    if (!__atomic_compare_exchange_n(&first_writable, &none, chunk + 1, false, __ATOMIC_RELAXED,
+                                     __ATOMIC_RELAXED)) {
+        __atomic_fetch_or(&chunk_is_writable[chunk >> 3], (uint8_t)(1 << (chunk & 7)),
+                          __ATOMIC_RELAXED);
+    }
     return true;
 }
 
@@ -86,7 +94,7 @@ bool hk_class_map_set(const void *address, size_t units, uint8_t code) {
     size_t first = (uintptr_t)address >> HK_UNIT_SHIFT;
     size_t last = first + units - 1;
     for (size_t chunk = first >> HK_CHUNK_SHIFT; chunk <= last >> HK_CHUNK_SHIFT; chunk++) {
-        if (!make_writable(chunk)) {
+        if (!is_writable(chunk) && !make_writable(chunk)) {
             return false;
         }
     }

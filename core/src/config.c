@@ -104,7 +104,7 @@ static bool begins_with(const char *text, const char *start) {
     return *start == '\0';
 }
 
-void hk_config_read(void) {
+HK_AT_START void hk_config_read(void) {
     for (char *const *each = environ; each && *each; each++) {
         if (begins_with(*each, "HAKMEM_") || begins_with(*each, "HKM_")) {
             read_one(*each);

@@ -43,7 +43,7 @@ static struct {
 } live;
 
 /* Free ranges, by address; no two touch. */
-static struct {
+HK_SPARSE static struct {
     struct range ranges[MAX_CACHED + 1];
     unsigned count;
     size_t bytes, least_bytes;

@@ -6,18 +6,19 @@
 enum {
     HK_META_CHUNK = 64 * 1024, /* some twenty thread records; only touched pages cost memory */
     HK_CACHE_LINE = 64,
-    HK_FIRST_CHUNK = 4096, /* a page, or a part of one */
+    HK_FIRST_CHUNK = 2048,
     /* Left out at the start of a chunk: the first lines of pages share their cache sets with those
      * of every block that is aligned to pages, which programs touch most. */
     HK_META_SKIPPED = 1536,
 };
 
-/* The record of the first thread, and little else: many programs need no more. */
-static char first_chunk[HK_FIRST_CHUNK] __attribute__((aligned(HK_FIRST_CHUNK)));
+/* The record of the first thread: many programs need no more. Behind what the loader writes, in the
+ * same page: neither a page of its own, nor the first lines of one. */
+static char first_chunk[HK_FIRST_CHUNK] __attribute__((aligned(HK_CACHE_LINE)));
 
 static struct hk_lock meta_lock;
-static char *chunk_next = first_chunk + HK_META_SKIPPED;
-static size_t chunk_left = sizeof first_chunk - HK_META_SKIPPED;
+static char *chunk_next = first_chunk;
+static size_t chunk_left = sizeof first_chunk;
 
 static bool refill(size_t size) {
     size += HK_META_SKIPPED;

@@ -3,7 +3,7 @@
 #include "bitmap.h"
 #include "slab_class.h"
 
-struct hk_central hk_centrals[HK_CLASSES];
+HK_SPARSE struct hk_central hk_centrals[HK_CLASSES];
 
 struct hk_slab *hk_slab_open(unsigned cls, enum hk_stage *stage) {
     hk_on_refill_try(HK_STAGE_RECYCLED, cls);

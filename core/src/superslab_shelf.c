@@ -7,7 +7,7 @@ struct shelf {
     struct hk_superslab *row[HK_UNITS];
 };
 
-static struct shelf shelves[HK_GRAINS][HK_SHELVES];
+HK_SPARSE static struct shelf shelves[HK_GRAINS][HK_SHELVES];
 
 /* --- runs of bits ----------------------------------------------------------------------------- */
 

@@ -66,9 +66,11 @@ HK_INLINE unsigned hk_thread_used_after(const struct hk_thread *thread, unsigned
     return HK_CLASSES;
 }
 
+/* NOLINTBEGIN(bugprone-macro-parentheses): what is declared cannot stand in them */
 #define HK_EACH_USED(thread, cls)                                                                  \
     for (unsigned cls = hk_thread_used_after(thread, 0); cls < HK_CLASSES;                         \
          cls = hk_thread_used_after(thread, cls))
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 /* The limit of a class falls: what it held was not wanted elsewhere. */
 void hk_thread_shrink_limit(struct hk_thread *thread, unsigned cls);

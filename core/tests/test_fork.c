@@ -1,7 +1,8 @@
 /* fork while other threads allocate, 400 times, and from a signal handler: the child allocates,
  * frees and ends; nobody hangs. Handlers of fork that were there before hakmem's allocate, too:
- * they run while it holds its locks. Usage: test_fork [FORKS]. */
+ * they run while it holds its locks, if there are other threads. Usage: test_fork [FORKS]. */
 #include "check.h"
+#include "slab_class.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -30,10 +31,12 @@ static void use(uint64_t *state, unsigned steps) {
 
 static bool handlers_allocate = true;
 static unsigned handled;
+static bool locked;
 
 static void allocate_in_handler(void) {
     static uint64_t state = 3;
     if (handlers_allocate) {
+        locked = hk_lock_is_mine(&hk_centrals[1].lock);
         use(&state, 60);
         handled++;
     }
@@ -67,6 +70,15 @@ static void wait_for(pid_t pid) {
     CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
+static void use_and_fork(uint64_t *state) {
+    use(state, 20);
+    pid_t pid = fork();
+    if (pid == 0) {
+        child(*state);
+    }
+    wait_for(pid);
+}
+
 /* The handler may have interrupted malloc anywhere; the child must not hang in fork's handlers. */
 static void on_signal(int number) {
     (void)number;
@@ -83,20 +95,20 @@ int main(int argc, char **argv) {
     int forks = argc > 1 ? (int)strtol(argv[1], NULL, 10) : 400;
     const int in_handler = forks / 8;
     alarm(1000); /* a hang, not a slow machine: 400 forks take 50 s beside six busy threads */
+    uint64_t state = 42;
+    use_and_fork(&state);
+#if __has_include(<sys/single_threaded.h>)
+    CHECK(locked == hk_counters_on); /* counters are others' to read */
+#endif
     pthread_t ids[WORKERS];
     for (size_t i = 0; i < WORKERS; i++) {
         CHECK(pthread_create(&ids[i], NULL, work, (void *)(i + 1)) == 0);
     }
-    uint64_t state = 42;
     for (int i = 0; i < forks; i++) {
-        use(&state, 20);
-        pid_t pid = fork();
-        if (pid == 0) {
-            child(state);
-        }
-        wait_for(pid);
+        use_and_fork(&state);
+        CHECK(locked);
     }
-    CHECK(handled == 2U * (unsigned)forks);
+    CHECK(handled == 2U * (unsigned)(forks + 1));
     handlers_allocate = false;
     signal(SIGUSR1, on_signal);
     for (int i = 0; i < in_handler; i++) {

@@ -30,6 +30,17 @@ loaded=$(count "$library") || exit 77
 expect loading $((loaded - bare)) 7
 first=$(count "$library" once) || exit 77
 expect "the first allocation" $((first - loaded)) 5
+# All data but the arrays behind it is in the page that the loader writes to (hakmem.ld).
+if command -v readelf >/dev/null 2>&1; then
+    section() {
+        readelf -SW "$library" | sed -n "s/.* \\$1 *[A-Z_]* *\([0-9a-f]*\) .*/\1/p"
+    }
+    first=$(section .init_array) behind=$(section .bss.sparse)
+    if [ $((0x$first + 4096)) -ne $((0x$behind)) ]; then
+        echo "the data from $first to $behind are not a page"
+        failed=1
+    fi
+fi
 ulimit -c 0
 if (LD_PRELOAD="$library" exec "$program" foreign) 2>/dev/null; then
     echo "before the first allocation, free of an address on the stack is taken for a block's"
