@@ -1,12 +1,13 @@
 """libhakmem-counters.so under real programs: every block accounted for, however they end."""
 
+import contextlib
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,18 @@ def run(
         check=False,
         timeout=600,
     )
+
+
+@contextlib.contextmanager
+def running(command: list[str | Path], folder: Path) -> Iterator[subprocess.Popen[str]]:
+    """Is killed at the end, whatever that is."""
+    with subprocess.Popen(
+        command, cwd=folder, env=environment("dump.json"), stdout=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def broken(dump: Dump) -> list[str]:
@@ -136,11 +149,10 @@ def test_a_kill_in_the_middle_of_the_work_is_readable(
     churn: Path, tmp_path: Path, wait_for: Callable[[Callable[[], bool]], None]
 ) -> None:
     command = [churn, "3", "4", "2000000000", "4000", "exit"]
-    with subprocess.Popen(command, cwd=tmp_path, env=environment("dump.json")) as process:
+    with running(command, tmp_path) as process:
         wait_for((tmp_path / "before.json").exists)
         live = live_file_of(process.pid)
         first, second = view_of(read_live(live)), view_of(read_live(live))
-        process.kill()
     dead = one(tmp_path / "dump.json")
     assert dead.state is State.DIED
     assert first.allocs <= second.allocs <= view_of(dead).allocs
@@ -148,13 +160,10 @@ def test_a_kill_in_the_middle_of_the_work_is_readable(
 
 def test_a_running_process_is_found_by_its_id(churn: Path, tmp_path: Path) -> None:
     command = [churn, "3", "4", "1000", "4000", "wait"]
-    with subprocess.Popen(
-        command, cwd=tmp_path, env=environment("dump.json"), stdout=subprocess.PIPE, text=True
-    ) as process:
+    with running(command, tmp_path) as process:
         assert process.stdout is not None
         assert "ready\n" in process.stdout
         dump = read_live(live_file_of(process.pid))
-        process.kill()
     assert dump.state is State.RUNNING
     assert broken(dump) == []
     assert view_of(dump).allocs > 1000
@@ -162,9 +171,7 @@ def test_a_running_process_is_found_by_its_id(churn: Path, tmp_path: Path) -> No
 
 def test_the_command_watches_a_running_process(churn: Path, tmp_path: Path) -> None:
     command = [churn, "3", "4", "1000", "4000", "wait"]
-    with subprocess.Popen(
-        command, cwd=tmp_path, env=environment("dump.json"), stdout=subprocess.PIPE, text=True
-    ) as process:
+    with running(command, tmp_path) as process:
         assert process.stdout is not None
         assert "ready\n" in process.stdout
         words = ["--live", str(process.pid), "--looks", "2", "--interval", "0.1"]
@@ -174,7 +181,6 @@ def test_the_command_watches_a_running_process(churn: Path, tmp_path: Path) -> N
             text=True,
             check=False,
         )
-        process.kill()
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.count(f"Process {process.pid}, while it ran") == 2
 
