@@ -51,7 +51,7 @@ C_LAYERS = (
         "class_map",
         "meta",
     ),
-    ("superslab",),
+    ("superslab", "filled"),
     ("slab", "depot", "secure_check", "large"),
     ("learn",),
     ("thread_cache", "thread_fork", "thread_record", "thread_tls", "cache"),

@@ -15,6 +15,7 @@ struct hk_config hk_config = {
     .decay_ms = 1000,
     .dirty_mib = 16,
     .huge_mib = 32,
+    .huge_learn = 1,
     .whale_capacity = 64,
     .whale_mib = 512,
     .magazine = 1,
@@ -33,6 +34,7 @@ static const struct option {
     {"HAKMEM_DECAY_MS", &hk_config.decay_ms, 0, 3600000},
     {"HAKMEM_DIRTY_MIB", &hk_config.dirty_mib, 0, 1 << 20},
     {"HAKMEM_HUGE_MIB", &hk_config.huge_mib, 0, 1 << 30},
+    {"HAKMEM_HUGE_LEARN", &hk_config.huge_learn, 0, 1},
     {"HKM_WHALE_CAPACITY", &hk_config.whale_capacity, 0, 256},
     {"HAKMEM_WHALE_MIB", &hk_config.whale_mib, 0, 1 << 20},
 #if HK_MAGAZINE

@@ -13,8 +13,10 @@ struct hk_config {
     size_t decay_ms;      /* HAKMEM_DECAY_MS: free pages stay resident for about this long */
     size_t
         dirty_mib; /* HAKMEM_DIRTY_MIB: free pages that may stay resident however small the heap */
-    size_t huge_mib; /* HAKMEM_HUGE_MIB: huge pages are asked for beyond so much in blocks up to 4
-                        KiB, and in a block of so much */
+    size_t huge_mib;   /* HAKMEM_HUGE_MIB: huge pages are asked for beyond so much in blocks up to 4
+                          KiB, and in a block of so much */
+    size_t huge_learn; /* HAKMEM_HUGE_LEARN: 0 asks for none in smaller blocks, 1 does where blocks
+                          of their size were filled */
     size_t whale_capacity;          /* HKM_WHALE_CAPACITY: cached mappings */
     size_t whale_mib;               /* HAKMEM_WHALE_MIB: bytes in them at most */
     size_t magazine, mini_magazine; /* HAKMEM_MAGAZINE, HAKMEM_MINI_MAGAZINE: 0 turns off the one

@@ -51,8 +51,9 @@ static const char *const hk_os_call_members[] = {
     "mprotect",
     "purge",
     "huge",
+    "look",
 };
-static const struct hk_axis hk_os_call_axis = {6, hk_os_call_members};
+static const struct hk_axis hk_os_call_axis = {7, hk_os_call_members};
 static const char *const hk_lock_kind_members[] = {
     "class",
     "superslab",
@@ -114,16 +115,16 @@ const struct hk_counter_row hk_counter_rows[] = {
     {"large_mapped_bytes", 4677, NULL, NULL},
     {"large_unmapped_bytes", 4678, NULL, NULL},
     {"os_call", 4679, &hk_os_call_axis, NULL},
-    {"os_call_failed", 4685, &hk_os_call_axis, NULL},
-    {"os_call_bytes", 4691, &hk_os_call_axis, NULL},
-    {"purge_round", 4697, NULL, NULL},
-    {"purge_call", 4698, NULL, NULL},
-    {"purge_bytes", 4699, NULL, NULL},
-    {"learned", 4700, &hk_learned_axis, NULL},
-    {"trim", 4709, NULL, NULL},
-    {"lock_wait", 4710, &hk_lock_kind_axis, NULL},
-    {"thread_started", 4715, NULL, NULL},
-    {"thread_exited", 4716, NULL, NULL},
+    {"os_call_failed", 4686, &hk_os_call_axis, NULL},
+    {"os_call_bytes", 4693, &hk_os_call_axis, NULL},
+    {"purge_round", 4700, NULL, NULL},
+    {"purge_call", 4701, NULL, NULL},
+    {"purge_bytes", 4702, NULL, NULL},
+    {"learned", 4703, &hk_learned_axis, NULL},
+    {"trim", 4712, NULL, NULL},
+    {"lock_wait", 4713, &hk_lock_kind_axis, NULL},
+    {"thread_started", 4718, NULL, NULL},
+    {"thread_exited", 4719, NULL, NULL},
 };
 const uint32_t hk_counter_row_count = 61;
 
@@ -151,36 +152,36 @@ const struct hk_counter_row hk_gauge_rows[] = {
 const uint32_t hk_gauge_row_count = 19;
 
 const char hk_layout_text[] =
-    "{\"schema\":\"hakmem\",\"version\":1,\"hash\":\"7299add716988f1f\",\"axes\":{\"class\":113,\"st"
+    "{\"schema\":\"hakmem\",\"version\":1,\"hash\":\"6da09e23caf8084c\",\"axes\":{\"class\":113,\"st"
     "age\":[\"spare\",\"central\",\"partial\",\"carve\",\"recycled\",\"superslab\",\"mmap\"],\"early\""
     ":[\"cache_empty\",\"no_room\",\"size_zero\",\"size_run\",\"size_large\",\"size_absurd\",\"bad"
     "_alignment\",\"no_thread\",\"dead_thread\",\"booting\",\"null\",\"foreign\",\"central_full\","
     "\"no_memory\"],\"learned\":[\"reused\",\"missed\",\"kept\",\"let_go\",\"returned\",\"epoch\",\"tr"
     "ied\",\"frozen\",\"shifted\"],\"os_call\":[\"mmap\",\"munmap\",\"mremap\",\"mprotect\",\"purge\","
-    "\"huge\"],\"lock_kind\":[\"class\",\"superslab\",\"large\",\"threads\",\"meta\"]},\"counters\":["
-    "[\"cache_hit\",[\"class\"]],[\"refill_served\",[\"class\"]],[\"requested_bytes\",[\"class\"]"
-    "],[\"run_alloc\",[]],[\"run_requested_bytes\",[]],[\"run_given_bytes\",[]],[\"large_all"
-    "oc\",[]],[\"large_requested_bytes\",[]],[\"large_given_bytes\",[]],[\"alloc_failed\",[]"
-    "],[\"calloc\",[]],[\"aligned\",[]],[\"realloc_in_place\",[]],[\"realloc_moved\",[]],[\"ea"
-    "rly_return\",[\"early\"]],[\"stage_attempt\",[\"stage\",\"class\"]],[\"stage_success\",[\"st"
-    "age\",\"class\"]],[\"stage_block\",[\"stage\",\"class\"]],[\"reused_own\",[\"class\"]],[\"reus"
-    "ed_other\",[\"class\"]],[\"stage_cycle\",[\"stage\"]],[\"carved\",[\"class\"]],[\"tls_sll\",["
-    "\"class\"]],[\"tls_sll_overflow\",[\"class\"]],[\"threadless_free\",[\"class\"]],[\"run_fre"
-    "e\",[]],[\"run_freed_bytes\",[]],[\"large_free\",[]],[\"large_freed_bytes\",[]],[\"overf"
-    "low\",[\"class\"]],[\"cap_grown\",[\"class\"]],[\"central_list\",[\"class\"]],[\"central_blo"
-    "ck\",[\"class\"]],[\"central_full_block\",[\"class\"]],[\"central_drained_block\",[\"class"
-    "\"]],[\"ss_local\",[\"class\"]],[\"ss_remote\",[\"class\"]],[\"slab_opened\",[\"class\"]],[\"s"
-    "lab_retired\",[\"class\"]],[\"retired_block\",[\"class\"]],[\"superslab_mapped\",[]],[\"su"
-    "perslab_emptied\",[]],[\"superslab_claimed\",[]],[\"superslab_unmapped\",[]],[\"large_"
-    "mapped\",[]],[\"large_reused\",[]],[\"large_cached\",[]],[\"large_unmapped\",[]],[\"larg"
-    "e_mapped_bytes\",[]],[\"large_unmapped_bytes\",[]],[\"os_call\",[\"os_call\"]],[\"os_cal"
-    "l_failed\",[\"os_call\"]],[\"os_call_bytes\",[\"os_call\"]],[\"purge_round\",[]],[\"purge_"
-    "call\",[]],[\"purge_bytes\",[]],[\"learned\",[\"learned\"]],[\"trim\",[]],[\"lock_wait\",[\""
-    "lock_kind\"]],[\"thread_started\",[]],[\"thread_exited\",[]]],\"gauges\":[[\"superslab_l"
-    "ive\",[]],[\"superslab_live_peak\",[]],[\"looks\",[]],[\"derived_alloc\",[]],[\"derived_"
-    "free\",[]],[\"live_bytes\",[]],[\"cached_bytes\",[]],[\"dirty_bytes\",[]],[\"mapped_byte"
-    "s\",[]],[\"peak_mapped_bytes\",[]],[\"cached_block\",[\"class\"]],[\"thread_live\",[]],[\""
-    "batch_block\",[\"class\"]],[\"slab_used_block\",[\"class\"]],[\"slab_free_block\",[\"class"
-    "\"]],[\"slab_live\",[\"class\"]],[\"run_live\",[]],[\"large_live\",[]],[\"learn_waiting\",["
-    "]]]}";
+    "\"huge\",\"look\"],\"lock_kind\":[\"class\",\"superslab\",\"large\",\"threads\",\"meta\"]},\"coun"
+    "ters\":[[\"cache_hit\",[\"class\"]],[\"refill_served\",[\"class\"]],[\"requested_bytes\",[\""
+    "class\"]],[\"run_alloc\",[]],[\"run_requested_bytes\",[]],[\"run_given_bytes\",[]],[\"la"
+    "rge_alloc\",[]],[\"large_requested_bytes\",[]],[\"large_given_bytes\",[]],[\"alloc_fai"
+    "led\",[]],[\"calloc\",[]],[\"aligned\",[]],[\"realloc_in_place\",[]],[\"realloc_moved\",["
+    "]],[\"early_return\",[\"early\"]],[\"stage_attempt\",[\"stage\",\"class\"]],[\"stage_succes"
+    "s\",[\"stage\",\"class\"]],[\"stage_block\",[\"stage\",\"class\"]],[\"reused_own\",[\"class\"]]"
+    ",[\"reused_other\",[\"class\"]],[\"stage_cycle\",[\"stage\"]],[\"carved\",[\"class\"]],[\"tls"
+    "_sll\",[\"class\"]],[\"tls_sll_overflow\",[\"class\"]],[\"threadless_free\",[\"class\"]],[\""
+    "run_free\",[]],[\"run_freed_bytes\",[]],[\"large_free\",[]],[\"large_freed_bytes\",[]],"
+    "[\"overflow\",[\"class\"]],[\"cap_grown\",[\"class\"]],[\"central_list\",[\"class\"]],[\"cent"
+    "ral_block\",[\"class\"]],[\"central_full_block\",[\"class\"]],[\"central_drained_block\","
+    "[\"class\"]],[\"ss_local\",[\"class\"]],[\"ss_remote\",[\"class\"]],[\"slab_opened\",[\"class"
+    "\"]],[\"slab_retired\",[\"class\"]],[\"retired_block\",[\"class\"]],[\"superslab_mapped\",["
+    "]],[\"superslab_emptied\",[]],[\"superslab_claimed\",[]],[\"superslab_unmapped\",[]],["
+    "\"large_mapped\",[]],[\"large_reused\",[]],[\"large_cached\",[]],[\"large_unmapped\",[]]"
+    ",[\"large_mapped_bytes\",[]],[\"large_unmapped_bytes\",[]],[\"os_call\",[\"os_call\"]],["
+    "\"os_call_failed\",[\"os_call\"]],[\"os_call_bytes\",[\"os_call\"]],[\"purge_round\",[]],["
+    "\"purge_call\",[]],[\"purge_bytes\",[]],[\"learned\",[\"learned\"]],[\"trim\",[]],[\"lock_w"
+    "ait\",[\"lock_kind\"]],[\"thread_started\",[]],[\"thread_exited\",[]]],\"gauges\":[[\"supe"
+    "rslab_live\",[]],[\"superslab_live_peak\",[]],[\"looks\",[]],[\"derived_alloc\",[]],[\"d"
+    "erived_free\",[]],[\"live_bytes\",[]],[\"cached_bytes\",[]],[\"dirty_bytes\",[]],[\"mapp"
+    "ed_bytes\",[]],[\"peak_mapped_bytes\",[]],[\"cached_block\",[\"class\"]],[\"thread_live\""
+    ",[]],[\"batch_block\",[\"class\"]],[\"slab_used_block\",[\"class\"]],[\"slab_free_block\","
+    "[\"class\"]],[\"slab_live\",[\"class\"]],[\"run_live\",[]],[\"large_live\",[]],[\"learn_wai"
+    "ting\",[]]]}";
 const uint32_t hk_layout_text_bytes = sizeof(hk_layout_text) - 1;

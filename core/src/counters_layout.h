@@ -61,6 +61,7 @@ enum hk_os_call {
     HK_OS_MPROTECT, /* mprotect */
     HK_OS_PURGE, /* madvise that gives pages back */
     HK_OS_HUGE, /* madvise about huge pages */
+    HK_OS_LOOK, /* mincore: which pages are resident */
     HK_OS_COUNT
 };
 
@@ -126,9 +127,9 @@ struct hk_counts {
     uint64_t large_unmapped;
     uint64_t large_mapped_bytes;
     uint64_t large_unmapped_bytes;
-    uint64_t os_call[6];
-    uint64_t os_call_failed[6];
-    uint64_t os_call_bytes[6];
+    uint64_t os_call[7];
+    uint64_t os_call_failed[7];
+    uint64_t os_call_bytes[7];
     uint64_t purge_round;
     uint64_t purge_call;
     uint64_t purge_bytes;
@@ -162,7 +163,7 @@ struct hk_gauges {
     uint64_t learn_waiting;
 };
 
-enum { HK_COUNT_WORDS = 4717,
+enum { HK_COUNT_WORDS = 4720,
        HK_GAUGE_WORDS = 579 };
 
 /* An axis; `member` is NULL where the members are only numbers. */

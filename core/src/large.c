@@ -3,6 +3,7 @@
 #include "class_map.h"
 #include "config.h"
 #include "events.h"
+#include "filled.h"
 #include "limit.h"
 #include "lock.h"
 #include "meta.h"
@@ -11,10 +12,19 @@
 
 #include <string.h>
 
+/* Where the pages of a range come from. */
+enum origin {
+    REUSED,  /* the Whale cache; also of a block that changed its size */
+    MAPPED,  /* the system */
+    TELLING, /* the system, and whether it is filled is looked at when it is freed */
+    TRUSTED, /* as that, with huge pages: such blocks were filled */
+};
+
 /* Pages [start, start + bytes), both multiples of 64 KiB. */
 struct range {
     char *start;
     size_t bytes;
+    enum origin origin;
     size_t slack[HK_SECURE]; /* of a live block: bytes behind it in the same pages */
 };
 
@@ -28,7 +38,6 @@ enum {
     GROWTH_PART = 4,   /* address space ahead of a block that grows: pages nobody touches */
 };
 #define ALWAYS_CACHED (32 * HK_MIB) /* so much may be cached however small the peak */
-#define HUGE_PAGE     (2 * HK_MIB)
 
 static struct hk_lock lock;
 
@@ -36,10 +45,15 @@ static size_t slack_of(const struct range *range) {
     return hk_secure_on ? *range->slack : 0;
 }
 
+static size_t trusted_in(const struct range *range) {
+    return range->origin == TRUSTED ? range->bytes : 0;
+}
+
 /* Live blocks, by their start: open addressing with linear probing. */
 static struct {
     struct range *slots;
     size_t size, count, bytes;
+    size_t trusted; /* bytes of blocks that are */
 } live;
 
 /* Free ranges, by address; no two touch. */
@@ -95,6 +109,7 @@ static bool insert(struct range range) {
     *slot_of(range.start) = range;
     live.count++;
     live.bytes += range.bytes + slack_of(&range);
+    live.trusted += trusted_in(&range);
     if (live.bytes + cache.bytes > peak) {
         peak = live.bytes + cache.bytes;
     }
@@ -111,6 +126,7 @@ static struct range erase(struct range *slot) {
     struct range gone = *slot;
     live.count--;
     live.bytes -= gone.bytes + slack_of(&gone);
+    live.trusted -= trusted_in(&gone);
     size_t hole = (size_t)(slot - live.slots);
     for (size_t i = hole;;) {
         i = (i + 1) & (live.size - 1);
@@ -148,12 +164,12 @@ static bool is_huge(size_t bytes) {
     return bytes >= hk_config.huge_mib * HK_MIB;
 }
 
-static struct range map_range(size_t bytes, size_t alignment) {
-    if (is_huge(bytes) && alignment < HUGE_PAGE) {
-        alignment = HUGE_PAGE; /* whole tables of pages, which also move as one */
+static struct range map_range(size_t bytes, size_t alignment, enum origin origin) {
+    if ((is_huge(bytes) || origin == TRUSTED) && alignment < HK_HUGE_PAGE) {
+        alignment = HK_HUGE_PAGE; /* whole tables of pages, which also move as one */
     }
     void *start = hk_secure_on ? hk_secure_map(bytes, alignment) : hk_os_map(bytes, alignment);
-    return (struct range){.start = start, .bytes = bytes};
+    return (struct range){.start = start, .bytes = bytes, .origin = origin};
 }
 
 static bool unmap_range(struct range range) {
@@ -162,7 +178,7 @@ static bool unmap_range(struct range range) {
 }
 
 static void ask_for_huge_pages(struct range range) {
-    if (is_huge(range.bytes)) {
+    if (is_huge(range.bytes) || range.origin == TRUSTED) {
         hk_os_huge(range.start, range.bytes, true);
     }
 }
@@ -215,6 +231,7 @@ static void put_cached(struct range range) {
         range.bytes += cache.ranges[at].bytes;
         remove_cached(at);
     }
+    range.origin = REUSED;
     insert_cached(at, range);
 }
 
@@ -257,6 +274,19 @@ static struct range take_cached(size_t bytes, size_t alignment) {
     return range;
 }
 
+/* Under the lock, which it gives up meanwhile. False: the address space is lost, memory is not. */
+static bool drop(struct range range) {
+    hk_unlock(&lock);
+    const bool unmapped = unmap_range(range);
+    if (unmapped) {
+        hk_on_large_unmapped(range.bytes);
+    } else {
+        (void)hk_os_purge(range.start, range.bytes);
+    }
+    hk_lock(&lock, HK_LOCK_LARGE);
+    return unmapped;
+}
+
 /* Unmaps ranges, the last in memory first, until `target` bytes and the capacity are kept. Under
  * the lock, which it gives up during the calls. True if anything went. */
 static bool shrink_cache(size_t target) {
@@ -267,15 +297,7 @@ static bool shrink_cache(size_t target) {
         if (hk_secure_on) {
             hk_secure_large_taken(range.start);
         }
-        hk_unlock(&lock);
-        bool worked = unmap_range(range);
-        if (worked) {
-            hk_on_large_unmapped(range.bytes);
-        } else {
-            (void)hk_os_purge(range.start, range.bytes); /* address space is lost, memory is not */
-        }
-        hk_lock(&lock, HK_LOCK_LARGE);
-        any |= worked;
+        any |= drop(range);
     }
     return any;
 }
@@ -313,20 +335,31 @@ static void regret(size_t bytes) {
 
 /* --- blocks ----------------------------------------------------------------------------------- */
 
+/* Of a new range whose owner will write it before reading it: what is still to be found out must
+ * not cost more memory than the cache may hold. */
+static enum origin origin_for(size_t bytes) {
+    if (is_huge(bytes) || bytes < HK_HUGE_PAGE || !hk_config.huge_learn) {
+        return MAPPED;
+    }
+    return live.trusted + bytes <= cache_limit() && hk_filled_expect(bytes, live.trusted) ? TRUSTED
+                                                                                          : TELLING;
+}
+
 /* A range that is in nobody's books. */
-static struct range obtain(size_t bytes, size_t alignment, bool *zeroed) {
+static struct range obtain(size_t bytes, size_t alignment, bool written) {
+    enum origin origin = MAPPED;
     hk_lock(&lock, HK_LOCK_LARGE);
     struct range range = take_cached(bytes, alignment);
     if (!range.start) {
         regret(bytes);
+        origin = written ? origin_for(bytes) : MAPPED;
     }
     hk_unlock(&lock);
-    *zeroed = range.start == NULL;
     if (range.start) {
         hk_on_large_reused();
         return range;
     }
-    range = map_range(bytes, alignment);
+    range = map_range(bytes, alignment, origin);
     if (range.start) {
         hk_on_large_mapped(bytes);
     }
@@ -361,15 +394,25 @@ void *hk_large_alloc(size_t size, size_t alignment, bool *zeroed) {
     if (size > PTRDIFF_MAX - alignment) {
         return NULL;
     }
-    const bool sparse = *zeroed;
-    struct range range = obtain(hk_round_up(size, step_for(size)), alignment, zeroed);
+    const bool written = !*zeroed;
+    struct range range = obtain(hk_round_up(size, step_for(size)), alignment, written);
     if (!range.start) { /* a limit on address space may still leave room for less */
-        range = obtain(hk_round_up(size, grain()), alignment, zeroed);
+        range = obtain(hk_round_up(size, grain()), alignment, written);
     }
-    if (range.start && *zeroed && !sparse) {
+    *zeroed = range.origin != REUSED;
+    if (range.start && *zeroed && written) {
         ask_for_huge_pages(range);
     }
     return range.start && enter(range) ? range.start : NULL;
+}
+
+/* Of a block that is in nobody's books; under the lock, which it gives up while it looks. */
+static bool learn_from(struct range range) {
+    hk_unlock(&lock);
+    const bool filled = hk_filled_is(range.start, range.bytes, range.origin == TRUSTED);
+    hk_lock(&lock, HK_LOCK_LARGE);
+    hk_filled_learn(range.bytes, filled);
+    return filled;
 }
 
 bool hk_large_free(void *block) {
@@ -379,7 +422,12 @@ bool hk_large_free(void *block) {
         struct range range = erase(slot);
         hk_class_map_change(block, HK_CODE_NONE);
         hk_on_free_large(range.bytes);
-        release(range);
+        const bool sparse = range.origin >= TELLING && !learn_from(range);
+        if (sparse && range.origin == TRUSTED) { /* more of it is resident than its owner touched */
+            (void)drop(range);
+        } else {
+            release(range);
+        }
     }
     hk_unlock(&lock);
     return slot != NULL;
@@ -400,6 +448,8 @@ size_t hk_large_size(const void *block) {
 }
 
 static void set_bytes(struct range *slot, size_t bytes) {
+    live.trusted -= trusted_in(slot);
+    slot->origin = REUSED;
     live.bytes += bytes - slot->bytes;
     slot->bytes = bytes;
     if (live.bytes + cache.bytes > peak) {
@@ -477,8 +527,8 @@ void *hk_large_resize(void *block, size_t size) {
     if (done || !old.start) {
         return done ? block : NULL;
     }
-    bool fresh = false;
-    struct range new = obtain(hk_round_up(bytes + bytes / GROWTH_PART, grain()), HK_UNIT, &fresh);
+    struct range new = obtain(hk_round_up(bytes + bytes / GROWTH_PART, grain()), HK_UNIT, false);
+    const bool fresh = new.origin != REUSED;
     if (!new.start || !enter(new)) {
         return NULL;
     }
@@ -499,7 +549,9 @@ void *hk_large_resize(void *block, size_t size) {
     if (hk_secure_on) {
         hk_secure_abandon(old.start, old.bytes, *old.slack);
     }
-    ask_for_huge_pages(new);
+    if (is_huge(new.bytes) || old.origin == TRUSTED) { /* one mapping again: only such move */
+        hk_os_huge(new.start, new.bytes, is_huge(new.bytes));
+    }
     return new.start;
 }
 

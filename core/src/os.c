@@ -160,6 +160,10 @@ void hk_os_huge(void *address, size_t size, bool wanted) {
                   madvise(address, size, wanted ? MADV_HUGEPAGE : MADV_NOHUGEPAGE) == 0);
 }
 
+bool hk_os_look(void *address, size_t size, unsigned char *pages) {
+    return OS_CALL(HK_OS_LOOK, size, mincore(address, size, pages) == 0);
+}
+
 bool hk_os_move(void *from, size_t size, void *to) {
     bool moved = OS_CALL(HK_OS_MREMAP, size,
                          mremap(from, size, size, MREMAP_MAYMOVE | MREMAP_FIXED, to) == to);

@@ -28,6 +28,10 @@ bool hk_os_purge(void *address, size_t size);
  * asks for none. */
 void hk_os_huge(void *address, size_t size, bool wanted);
 
+/* Says of each page, one byte a page, whether it is resident: its lowest bit. False: nobody knows.
+ */
+bool hk_os_look(void *address, size_t size, unsigned char *pages);
+
 /* Moves the pages of a mapping to `to`, a mapping of at least that size, which they replace. */
 bool hk_os_move(void *from, size_t size, void *to);
 
