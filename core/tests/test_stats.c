@@ -55,6 +55,31 @@ static void threads_that_ended(void) {
     CHECK(after.threads == before.threads);
 }
 
+enum { HANDED_OVER = 100 };
+
+static void *free_all(void *blocks) {
+    for (unsigned i = 0; i < HANDED_OVER; i++) {
+        free(((void **)blocks)[i]);
+    }
+    return NULL;
+}
+
+/* It allocated none of the class itself. */
+static void thread_that_only_freed(void) {
+    void *blocks[HANDED_OVER];
+    for (unsigned i = 0; i < HANDED_OVER; i++) {
+        blocks[i] = malloc(700);
+    }
+    struct hak_stats before = read_stats();
+    pthread_t id;
+    CHECK(pthread_create(&id, NULL, free_all, blocks) == 0);
+    CHECK(pthread_join(id, NULL) == 0);
+    struct hak_stats after = read_stats();
+    CHECK(after.frees - before.frees >= HANDED_OVER);
+    CHECK(after.frees - before.frees == after.allocs - before.allocs + HANDED_OVER);
+    CHECK(before.live_bytes - after.live_bytes >= 700UL * HANDED_OVER);
+}
+
 int main(void) {
     const size_t sizes[] = {1, 16, 100, 1024, 1025, 5000, 32768, 32769, 300000, 2000000};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
@@ -64,6 +89,7 @@ int main(void) {
     }
     calls(20000, 20000, 64);
     threads_that_ended();
+    thread_that_only_freed();
     uint64_t part[2] = {0, 77};
     CHECK(hak_stats_read((struct hak_stats *)part, sizeof *part) == sizeof *part);
     CHECK(part[0] > 0 && part[1] == 77);
