@@ -97,6 +97,7 @@ enum hk_stats_count { HK_STATS_ALLOC, HK_STATS_FREE };
 #define hk_secure_large_freed(start, bytes, slack) ((void)0)
 #define hk_secure_large_taken(start) ((void)0)
 #define hk_secure_start() ((void)0)
+#define hk_secure_tell_ends(ends) ((void)0)
 #define hk_secure_zero_on_free() ((void)0)
 """
 

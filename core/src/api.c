@@ -133,7 +133,7 @@ static HK_NOINLINE void *alloc_big(size_t size, size_t alignment, bool *zeroed,
 
 /* A block of a class goes to the program. */
 HK_INLINE void *hand_out(void *block, size_t cls) {
-    hk_secure_given(block, cls);
+    hk_secure_given(block, hk_tls_end(hk_tls_offset(), cls));
     return tiny_region_id_write_header(block, cls);
 }
 
@@ -148,7 +148,8 @@ static HK_NOINLINE void *alloc_refill(size_t cls, size_t size) {
     }
     hk_on_alloc_refilled((unsigned)cls, size);
     hk_cache_count(HK_STATS_ALLOC);
-    return hand_out(block, cls);
+    hk_secure_given(block, hk_class_size(cls) - HK_SECURE_BYTES); /* of any thread */
+    return tiny_region_id_write_header(block, cls);
 }
 
 HK_INLINE void *alloc_of_class(size_t cls, size_t size) {

@@ -38,7 +38,8 @@ HK_INLINE bool hk_cache_push(size_t cls, void *block) {
     uintptr_t offset = hk_tls_offset();
     HK_TLS_TAKE_ROOM(offset, cls, no_room);
     void *last = hk_tls_head(offset, cls);
-    if (hk_secure_on ? !hk_secure_push(block, cls, last) : HK_UNLIKELY(block == last)) {
+    if (hk_secure_on ? !hk_secure_push(block, hk_tls_end(offset, cls), last)
+                     : HK_UNLIKELY(block == last)) {
         return false;
     }
     if (!hk_secure_on) {

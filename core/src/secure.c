@@ -34,8 +34,11 @@ void hk_secure_start(void) {
     errno = kept;
     random_state = seeds[0];
     hk_secure.key = hk_secure.mark = seeds[1] ^ draw(&random_state);
+}
+
+void hk_secure_tell_ends(uint16_t *ends) {
     for (size_t cls = 1; cls < HK_CLASSES; cls++) {
-        hk_secure.ends[cls] = (uint16_t)(hk_class_size(cls) - HK_SECURE_BYTES);
+        ends[cls] = (uint16_t)(hk_class_size(cls) - HK_SECURE_BYTES);
     }
 }
 
@@ -71,7 +74,7 @@ static void *link_shuffled(char *start, unsigned blocks, size_t size, void *list
             memset(block, 0, size);
         }
         hk_secure_set_end(block, size);
-        hk_secure_turn(hk_secure_end(block, size - HK_SECURE_BYTES));
+        hk_secure_turn(block, size - HK_SECURE_BYTES);
         hk_secure_set_next(block, list);
         list = block;
     }

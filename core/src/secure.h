@@ -28,14 +28,12 @@ enum {
     hk_secure_on = HK_SECURE,
     HK_SECURE_BYTES = hk_secure_on ? 8 : 0, /* of a block, behind the program's */
     HK_SECURE_SMALLEST = 32,
-    HK_SECURE_ENDS = 128, /* at least as many as there are codes */
 };
 
 extern struct hk_secure {
     uint64_t key;
     uint64_t
         mark; /* in its place in what is freed now: another one where freed blocks are zeroed */
-    uint16_t ends[HK_SECURE_ENDS]; /* offset of the last word by class */
 } hk_secure __attribute__((visibility("hidden")));
 
 /* The cold checks (secure_check.c): die, unless blocks are zeroed and all is well. */
@@ -53,9 +51,14 @@ HK_INLINE bool hk_secure_end_is_intact(const void *block, size_t offset) {
     return *hk_secure_end(block, offset) == hk_secure.key + (uintptr_t)block;
 }
 
-/* A live block becomes a free one, or the other way round. */
-HK_INLINE void hk_secure_turn(uint64_t *end) {
-    *end = ~*end;
+/* A live block becomes a free one, or the other way round. (Compilers add the address up first, and
+ * turn a copy: three instructions more.) */
+HK_INLINE void hk_secure_turn(void *block, size_t offset) {
+#if defined __x86_64__
+    __asm__("notq (%0,%1)" : : "r"(block), "r"(offset) : "memory");
+#else
+    *hk_secure_end(block, offset) = ~*hk_secure_end(block, offset);
+#endif
 }
 
 /* The words of a free block agree, with this key or mark. */
@@ -76,14 +79,12 @@ HK_INLINE void hk_secure_link(void *block, const void *next, uint64_t tag) {
 }
 
 /* Makes a block the first of a list, if it is live and nobody wrote past its end. */
-HK_INLINE bool hk_secure_push(void *block, size_t cls, const void *list) {
+HK_INLINE bool hk_secure_push(void *block, size_t offset, const void *list) {
     const uint64_t tag = hk_secure.mark + (uintptr_t)block;
-    uint64_t *end = hk_secure_end(block, hk_secure.ends[cls]);
-    if (HK_UNLIKELY(*end != tag)) {
+    if (HK_UNLIKELY(*hk_secure_end(block, offset) != tag)) {
         return false;
     }
-    __asm__("" : "+m"(*end)); /* unknown: so it is turned where it is, two instructions less */
-    hk_secure_turn(end);
+    hk_secure_turn(block, offset);
     hk_secure_link(block, list, tag);
     return true;
 }
@@ -100,10 +101,10 @@ HK_INLINE void hk_secure_set_next(void *block, const void *next) {
 }
 
 /* A block of a class is about to be given to the program, which must not learn the key. */
-HK_INLINE void hk_secure_given(void *block, size_t cls) {
+HK_INLINE void hk_secure_given(void *block, size_t offset) {
     if (hk_secure_on) {
         ((uint64_t *)block)[1] = 0;
-        hk_secure_turn(hk_secure_end(block, hk_secure.ends[cls]));
+        hk_secure_turn(block, offset);
     }
 }
 
@@ -158,6 +159,8 @@ void hk_secure_large_taken(const char *start);
 
 /* Before the first block is cut: chooses the keys. */
 void hk_secure_start(void);
+/* When a thread starts: where the last words of blocks are, by class. */
+void hk_secure_tell_ends(uint16_t *ends);
 /* Once the configuration is known: blocks are zeroed from now on. */
 void hk_secure_zero_on_free(void);
 

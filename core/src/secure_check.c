@@ -66,7 +66,7 @@ void hk_secure_look_at_freed(void *block, unsigned cls) {
     if (is_zeroing()) {
         memset(block, 0, end);
     }
-    hk_secure_turn(hk_secure_end(block, end));
+    hk_secure_turn(block, end);
 }
 
 void hk_secure_run_freed(void *block, size_t bytes) {

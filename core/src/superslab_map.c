@@ -1,11 +1,15 @@
 /* SuperSlabs come from the system and go back to it. */
 #include "config.h"
 #include "os.h"
+#include "secure.h"
 #include "superslab_record.h"
 
 enum {
     /* SuperSlabs that a grain beyond HAKMEM_HUGE_MIB maps in one call. */
     MAPPED_AT_ONCE = 4,
+    /* The heap asks for huge pages from this part of HAKMEM_HUGE_MIB on. In the variant `secure`
+     * free waits for a line of each block, and where that lies. */
+    HUGE_PART = hk_secure_on ? 8 : 1,
 };
 
 /* The SuperSlabs that come next: mapped, and not touched, for their first byte may cost a huge
@@ -30,7 +34,7 @@ static struct hk_superslab *add_superslab(char *base, enum hk_grain grain) {
 
 /* Under the lock, which it gives up during the calls to the system. */
 static struct hk_superslab *map_superslab(enum hk_grain grain) {
-    const bool large = hk_superslabs.used_by[grain] >= hk_config.huge_mib * HK_MIB;
+    const bool large = hk_superslabs.used_by[grain] >= hk_config.huge_mib * HK_MIB / HUGE_PART;
     size_t bytes = (large ? MAPPED_AT_ONCE : 1) * HK_SUPERSLAB;
     hk_unlock(&hk_superslabs.lock);
     char *base = hk_os_map(bytes, HK_SUPERSLAB);

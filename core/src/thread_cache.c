@@ -110,6 +110,9 @@ static struct hk_thread *new_record(void) {
     }
     if (thread) {
         thread->tls = &hk_tls;
+        if (hk_secure_on) {
+            hk_secure_tell_ends(hk_tls.ends);
+        }
         thread->until_tick = threads ? 0 : TICK_INTERVAL; /* short programs never see the clock */
         thread->next = threads;
         threads = thread;

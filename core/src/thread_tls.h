@@ -11,11 +11,14 @@
 
 struct hk_thread;
 
+enum { HK_TLS_ENDS = hk_secure_on ? HK_CODES : 0 };
+
 /* All that a thread keeps in static TLS: about 1.1 KiB, little enough for dlopen (glibc spares some
  * 1.6 KiB for libraries loaded late). */
 struct hk_tls {
     void *head[HK_CODES];
     uint16_t room[HK_HEADER_CODES];
+    uint16_t ends[HK_TLS_ENDS];        /* offset of the last word, in the variant `secure` */
     struct hk_thread *thread;          /* the rest of it; NULL: none yet */
     struct hk_block *own;              /* where it counts, in a library with counters */
     uint64_t counted[HK_STATS_COUNTS]; /* in the variant `stats` */
@@ -67,6 +70,14 @@ HK_INLINE struct hk_block *hk_tls_own_block(uintptr_t offset) {
     return own;
 }
 
+HK_INLINE size_t hk_tls_end(uintptr_t offset, size_t cls) {
+    size_t end;
+    __asm__("movzwl %%fs:%c3(%1,%2,2), %k0"
+            : "=r"(end)
+            : "r"(offset), "r"(cls), "i"(offsetof(struct hk_tls, ends)));
+    return end;
+}
+
 /* Adds one to a count of the variant `stats`. */
 #define HK_TLS_COUNT(offset, which)                                                                \
     __asm__ volatile("addq $1, %%fs:%c1(%0)"                                                       \
@@ -107,6 +118,11 @@ HK_INLINE void *hk_to_return(void *value) {
 HK_INLINE void hk_tls_set_head(uintptr_t offset, size_t cls, void *head) {
     (void)offset;
     hk_tls.head[cls] = head;
+}
+
+HK_INLINE size_t hk_tls_end(uintptr_t offset, size_t cls) {
+    (void)offset;
+    return hk_secure_on ? hk_tls.ends[cls] : 0;
 }
 
 HK_INLINE struct hk_block *hk_tls_own_block(uintptr_t offset) {
