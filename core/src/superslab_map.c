@@ -8,7 +8,7 @@ enum {
     /* SuperSlabs that a grain beyond HAKMEM_HUGE_MIB maps in one call. */
     MAPPED_AT_ONCE = 4,
     /* The heap asks for huge pages from this part of HAKMEM_HUGE_MIB on. In the variant `secure`
-     * free waits for a line of each block, and where that lies. */
+     * free waits for a line of each block, and before that for the address of its page. */
     HUGE_PART = hk_secure_on ? 8 : 1,
 };
 
