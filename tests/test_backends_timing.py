@@ -62,7 +62,7 @@ def test_kernels_of_known_cycles_lie_within_the_stated_error(kernel: str) -> Non
         if not isinstance(expected, int | float):
             pytest.skip("the cycles of this kernel are not known on this processor")
         cycles = reading(run, "cycles")
-        if abs(as_number(cycles.value) / turns / expected - 1) <= min(cycles.error, 0.25):
+        if abs(as_number(cycles.value) / turns / expected - 1) <= min(cycles.error, 0.15):
             return
     pytest.fail(f"no run of 40 lies within its stated error: {cycles}")
 

@@ -57,19 +57,4 @@ static inline bool stamp_holds(const void *block, size_t size) {
     return true;
 }
 
-/* What of this process is in memory, page by page: /proc/self/statm is off by some pages a core. */
-static inline size_t resident_bytes(void) {
-    char line[512];
-    size_t sum = 0;
-    FILE *file = fopen("/proc/self/smaps", "r");
-    CHECK(file);
-    while (fgets(line, sizeof line, file)) {
-        size_t kib = 0;
-        sum += sscanf(line, "Rss: %zu kB", &kib) == 1 ? kib << 10 : 0;
-    }
-    fclose(file);
-    CHECK(sum > 0);
-    return sum;
-}
-
 #endif

@@ -1,7 +1,7 @@
 /* Sizes of large blocks that were filled get huge pages, and lose them when blocks of them are
  * sparse; what was learnt wrongly costs little memory. Looks at the advice that the kernel holds
  * and at what is resident. */
-#include "check.h"
+#include "smaps.h"
 
 #include "hakmem.h"
 
@@ -11,23 +11,6 @@
 #define MIB  ((size_t)1 << 20)
 #define SIZE (2 * MIB)
 enum { FILLED = 8, MANY = 100, THREADS = 4, ROUNDS = 100 };
-
-static bool advised(const void *address) {
-    FILE *file = fopen("/proc/self/smaps", "r");
-    CHECK(file);
-    char line[512];
-    unsigned long start, end;
-    bool inside = false, found = false;
-    while (fgets(line, sizeof line, file)) {
-        if (sscanf(line, "%lx-%lx ", &start, &end) == 2) {
-            inside = (uintptr_t)address >= start && (uintptr_t)address < end;
-        } else if (inside && strncmp(line, "VmFlags:", 8) == 0) {
-            found = strstr(line, " hg") != NULL;
-        }
-    }
-    fclose(file);
-    return found;
-}
 
 /* Frees a block so that the next one is mapped anew. */
 static void free_and_unmap(void *block) {

@@ -1,7 +1,7 @@
 /* What a program held and freed goes back to the system, in whatever order it frees, and in few
  * calls; and what it holds costs little more than its blocks. One process a case: the limits follow
  * the peak. */
-#include "check.h"
+#include "smaps.h"
 
 #include "events.h"
 #include "os.h"

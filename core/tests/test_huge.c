@@ -1,6 +1,6 @@
 /* Which memory gets huge pages: what the program writes before it reads it, where they round up but
  * little. Looks at the advice that the kernel holds, so that it needs no huge page. */
-#include "check.h"
+#include "smaps.h"
 
 #include "secure.h"
 
@@ -8,24 +8,6 @@
 #include <unistd.h>
 
 #define MIB ((size_t)1 << 20)
-
-/* Whether the mapping that holds an address was advised to have huge pages ("hg"). */
-static bool advised(const void *address) {
-    FILE *file = fopen("/proc/self/smaps", "r");
-    CHECK(file);
-    char line[512];
-    unsigned long start, end;
-    bool inside = false, found = false;
-    while (fgets(line, sizeof line, file)) {
-        if (sscanf(line, "%lx-%lx ", &start, &end) == 2) {
-            inside = (uintptr_t)address >= start && (uintptr_t)address < end;
-        } else if (inside && strncmp(line, "VmFlags:", 8) == 0) {
-            found = strstr(line, " hg") != NULL;
-        }
-    }
-    fclose(file);
-    return found;
-}
 
 static void test_large(void) {
     char *written = malloc(32 * MIB);

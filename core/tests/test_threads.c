@@ -1,6 +1,6 @@
 /* Threads come and go by the thousand, some using malloc from the destructors of their keys and
  * after them; memory stays where it was. Usage: test_threads [THREADS]. */
-#include "check.h"
+#include "smaps.h"
 
 #include <malloc.h>
 #include <pthread.h>
